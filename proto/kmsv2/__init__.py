@@ -1,0 +1,1 @@
+"""Kubernetes KMS v2, generated from api.proto."""
