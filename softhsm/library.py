@@ -1,0 +1,171 @@
+"""The SoftHSM module of this process: where it is, which token directory it serves, what that holds."""
+
+import os
+import platform
+from pathlib import Path
+from typing import ClassVar, Final, Self
+
+from PyKCS11 import CKF_RW_SESSION, CKF_TOKEN_INITIALIZED, CKU_SO, PyKCS11Error, PyKCS11Lib
+
+from softhsm.errors import ModuleMissingError, SoftHsmError, TokenLostError, TokenNotFoundError, translated
+from softhsm.lifetime import LOCK, Lifetime
+from softhsm.token import Token
+
+_MODULE: Final = "libsofthsm2.so"
+_LABEL_SIZE: Final = 32
+# SoftHSM hashes a PIN about 1600 times and never locks out, and either PIN opens every key: 22 characters of
+# base64 are the 128 random bits that makes bearable. 255 is SoftHSM's own limit.
+_PIN_SIZES: Final = range(22, 256)
+
+_CONFIGURATION: Final = """\
+directories.tokendir = {tokens}
+objectstore.backend = file
+log.level = ERROR
+slots.removable = false
+slots.mechanisms = CKM_AES_GCM,CKM_AES_KEY_GEN
+library.reset_on_fork = true
+"""
+
+
+class Library:
+    # The module's state is the process's: a second one loaded beside it would be the same one.
+    _loaded: ClassVar["Library | None"] = None
+
+    def __init__(self, module: Path) -> None:
+        self.module = module
+        self._life: Lifetime | None = None
+        self._tokens: Path | None = None
+
+    @classmethod
+    def find(cls, module: Path | None = None) -> Self:
+        """Find the module where *module* says, or where distributions put it."""
+        candidates = _installed() if module is None else [module]
+        for candidate in candidates:
+            if candidate.is_file():
+                return cls(candidate)
+        raise ModuleMissingError(f"no {_MODULE} in {', '.join(str(c.parent) for c in candidates)}")
+
+    def load(self, tokens: Path) -> None:
+        """Serve the token directory *tokens*. Whatever was opened before is lost."""
+        with LOCK:
+            if Library._loaded not in (None, self):
+                raise SoftHsmError("load: another Library of this process is loaded")
+            _check_directory(tokens)
+            configuration = _configure(tokens)
+            self.unload()
+            os.environ["SOFTHSM2_CONF"] = str(configuration.absolute())
+            pkcs11 = PyKCS11Lib()
+            try:
+                pkcs11.load(str(self.module))
+            except PyKCS11Error as error:
+                raise translated(error, "load") from error
+            self._life, self._tokens, Library._loaded = Lifetime(pkcs11), tokens, self
+
+    def unload(self) -> None:
+        with LOCK:
+            if self._life is not None:
+                life, self._life, self._tokens, Library._loaded = self._life, None, None, None
+                life.end()
+
+    def initialize_token(self, label: str, user_pin: str, so_pin: str) -> Token:
+        """Make the one token of an empty token directory."""
+        padded = _padded(label)
+        _check_pins(user_pin, so_pin)
+        with LOCK:
+            tokens = self._required()[1]
+            if _entries(tokens):
+                # Asked of the directory, for SoftHSM does not list a token that it cannot read.
+                raise SoftHsmError("initialize: the token directory is not empty")
+            serial = self._initialize(padded, user_pin, so_pin)
+            # A token moves to the slot named by its serial at the next C_Initialize.
+            self.load(tokens)
+            return self.find_token(serial)
+
+    def find_token(self, serial: str) -> Token:
+        life, _ = self._required()
+        with life.entered("find token") as pkcs11:
+            found = []
+            for slot in pkcs11.getSlotList(tokenPresent=True):
+                info = pkcs11.getTokenInfo(slot)
+                # One slot always stands open for a token yet to be made.
+                if info.flags & CKF_TOKEN_INITIALIZED and _text(info.serialNumber) == serial:
+                    found.append(Token(life, slot, serial, _text(info.label)))
+        if len(found) != 1:
+            raise TokenNotFoundError(f"{len(found)} tokens have the serial {serial}")
+        return found[0]
+
+    def _initialize(self, padded: str, user_pin: str, so_pin: str) -> str:
+        life, _ = self._required()
+        with life.entered("initialize") as pkcs11:
+            slot = pkcs11.getSlotList(tokenPresent=True)[0]
+            pkcs11.initToken(slot, so_pin, padded)
+            session = pkcs11.openSession(slot, CKF_RW_SESSION)
+            try:
+                session.login(so_pin, CKU_SO)
+                session.initPin(user_pin)
+                session.logout()
+            finally:
+                session.closeSession()
+            return _text(pkcs11.getTokenInfo(slot).serialNumber)
+
+    def _required(self) -> tuple[Lifetime, Path]:
+        if self._life is None or self._tokens is None:
+            raise TokenLostError("the module is not loaded")
+        return self._life, self._tokens
+
+
+def _installed() -> list[Path]:
+    """The places of Debian (with and without multiarch), Fedora, and a build from source."""
+    multiarch = sorted(Path("/usr/lib").glob(f"{platform.machine()}-linux-*/softhsm"))
+    others = map(Path, ("/usr/lib64/softhsm", "/usr/lib64/pkcs11", "/usr/local/lib/softhsm"))
+    return [folder / _MODULE for folder in (Path("/usr/lib/softhsm"), *multiarch, *others)]
+
+
+def _entries(tokens: Path) -> list[Path]:
+    try:
+        return list(tokens.iterdir())
+    except OSError as error:
+        raise SoftHsmError(f"the token directory cannot be read: {error.strerror}") from error
+
+
+def _check_directory(tokens: Path) -> None:
+    if any(sign in str(tokens.absolute()) for sign in "=#\n"):
+        raise ValueError("SoftHSM cannot read '=' or '#' in the name of a token directory")
+    found = [entry for entry in _entries(tokens) if os.path.lexists(entry / "token.object")]
+    if len(found) > 1:
+        # Two with one serial, such as a copy left beside the original, make C_Initialize abort the process.
+        raise TokenNotFoundError(f"{len(found)} tokens are in the token directory, it should be one")
+
+
+def _configure(tokens: Path) -> Path:
+    """Write softhsm2.conf beside *tokens*, whole or not at all: an empty one means the system's directory."""
+    configuration = tokens.parent / "softhsm2.conf"
+    text = _CONFIGURATION.format(tokens=tokens.absolute()).encode()
+    draft = configuration.with_name(f".{configuration.name}.{os.getpid()}")
+    try:
+        if configuration.exists() and configuration.read_bytes() == text:
+            return configuration
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(text)
+        draft.replace(configuration)
+    except OSError as error:
+        raise SoftHsmError(f"softhsm2.conf cannot be written: {error.strerror}") from error
+    return configuration
+
+
+def _padded(label: str) -> str:
+    """PyKCS11 hands the label over as it is, and C_InitToken reads 32 bytes whatever its length."""
+    if not label.isascii() or not label.isprintable() or not 0 < len(label) <= _LABEL_SIZE:
+        raise ValueError(f"a label has 1 to {_LABEL_SIZE} printable ASCII characters")
+    return label.ljust(_LABEL_SIZE)
+
+
+def _check_pins(user_pin: str, so_pin: str) -> None:
+    fit = all(len(pin) in _PIN_SIZES and pin.isascii() for pin in (user_pin, so_pin))
+    if not fit or user_pin == so_pin:
+        raise ValueError("the PINs are two different ones of 22 to 255 random ASCII characters")
+
+
+def _text(padded: str) -> str:
+    return padded.rstrip(" ")

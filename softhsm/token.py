@@ -1,0 +1,40 @@
+"""A token that was found by its serial, still closed."""
+
+from contextlib import suppress
+
+from PyKCS11 import CKR_USER_ALREADY_LOGGED_IN, PyKCS11Error
+
+from softhsm.errors import SoftHsmError
+from softhsm.lifetime import Lifetime
+from softhsm.session import Session
+
+
+class Token:
+    def __init__(self, life: Lifetime, slot: int, serial: str, label: str) -> None:
+        self._life = life
+        self._slot = slot
+        self.serial = serial
+        self.label = label
+
+    def __repr__(self) -> str:
+        return f"Token(serial={self.serial!r}, label={self.label!r})"
+
+    def open(self, user_pin: str) -> Session:
+        """Log in.
+
+        The login writes to the token directory. Where that is read-only SoftHSM forgives it once: a second
+        login, or a first one after a wrong PIN, fails as a lost token until the module is loaded again.
+        """
+        with self._life.entered("login") as pkcs11:
+            anchor = pkcs11.openSession(self._slot)
+            try:
+                anchor.login(user_pin)
+                return Session(self._life, self._slot, anchor, populated=bool(anchor.findObjects()))
+            except BaseException as error:
+                # Closing the last session of the process also logs out.
+                with suppress(PyKCS11Error):
+                    anchor.closeSession()
+                if isinstance(error, PyKCS11Error) and error.value == CKR_USER_ALREADY_LOGGED_IN:
+                    # SoftHSM says so before it looks at the PIN, and the two would share one logout.
+                    raise SoftHsmError("login: another session of this process has the token open") from error
+                raise
