@@ -1,0 +1,91 @@
+"""Who keeps the seal key: a file of 32 bytes, beside it a mark that it was used, and what that protects.
+
+Two kinds of slot so far: `file`, a key file somewhere else, and `volume`, a key file
+on the volume itself, which hides nothing and is for demos.
+"""
+
+import os
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from appliance import faults
+from appliance.faults import KleidiError
+from appliance.volume import durable
+from appliance.volume.mounts import mount_of
+from appliance.volume.slot import KEY_SIZE, SlotKey
+
+
+class KeyFile(StrEnum):
+    """What can be told of a seal key without using it."""
+
+    ABSENT = "absent"
+    CREATABLE = "creatable"  # absent, and its directory can be written
+    PRESENT = "present"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True)
+class Custody:
+    kind: str
+    path: Path
+
+    @property
+    def _mark(self) -> Path:
+        return self.path.with_name(self.path.name + ".used")
+
+    def look(self) -> KeyFile:
+        try:
+            self.load()
+        except KleidiError as error:
+            if error.fault is not faults.SEAL_KEY_MISSING:
+                return KeyFile.INVALID
+            creatable = os.access(self.path.parent, os.W_OK | os.X_OK)
+            return KeyFile.CREATABLE if creatable else KeyFile.ABSENT
+        return KeyFile.PRESENT
+
+    def used(self) -> bool:
+        """Whether a volume was ever sealed with this key. A mark that cannot be looked at counts."""
+        try:
+            self._mark.stat()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def create(self) -> None:
+        """Make a new key; an old one is never replaced."""
+        if self.look() is KeyFile.PRESENT:
+            return
+        with durable.translated(
+            faults.SEAL_KEY_UNWRITABLE, faults.SEAL_KEY_UNWRITABLE, faults.SEAL_KEY_UNWRITABLE
+        ):
+            durable.write(self.path, secrets.token_bytes(KEY_SIZE), 0o400)
+
+    def load(self) -> SlotKey:
+        try:
+            with self.path.open("rb") as file:
+                secret = file.read(KEY_SIZE + 1)
+        except FileNotFoundError as error:
+            raise KleidiError(faults.SEAL_KEY_MISSING, str(self.path)) from error
+        except OSError as error:
+            raise KleidiError(faults.SEAL_KEY_INVALID, f"{error.strerror}: {self.path}") from error
+        if len(secret) != KEY_SIZE:
+            size = "more" if len(secret) > KEY_SIZE else str(len(secret))
+            raise KleidiError(faults.SEAL_KEY_INVALID, f"{self.path} holds {size} bytes")
+        return SlotKey(self.kind, secret)
+
+    def mark_used(self, lineage: str) -> None:
+        if not self.used():
+            durable.write(self._mark, f"{lineage}\n".encode(), 0o444)
+
+    def protection(self, volume: Path) -> str:
+        """How far the key is from what it opens, as it is and not as it was meant."""
+        if self.kind == "volume" or self.path.parent.resolve() == volume.resolve():
+            return "none"
+        if mount_of(self.path).in_memory:
+            return "memory"
+        same = self.path.parent.stat().st_dev == volume.stat().st_dev
+        return "same-disk" if same else "other-disk"

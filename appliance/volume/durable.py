@@ -1,0 +1,67 @@
+"""Writing a file so that a crash leaves either nothing or all of it."""
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from appliance import faults
+from appliance.faults import Fault, KleidiError
+
+SCRATCH_PREFIX = ".tmp-"
+
+
+def write(path: Path, data: bytes, mode: int) -> None:
+    """Bring *data* to *path* by one rename; before it nothing is visible, after it everything lasts."""
+    scratch = path.with_name(f"{SCRATCH_PREFIX}{path.name}-{secrets.token_hex(4)}")
+    try:
+        _write_through(scratch, data, mode)
+        if scratch.read_bytes() != data:
+            raise OSError(errno.EIO, "what was read back differs from what was written")
+        scratch.rename(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+        raise
+    _sync_directory(path.parent)
+
+
+def _write_through(path: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sweep(directory: Path, name: str) -> None:
+    """Remove what interrupted writes of files that begin with *name* left behind. Needs the volume's lock."""
+    for leftover in directory.glob(f"{SCRATCH_PREFIX}{name}*"):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
+
+
+@contextlib.contextmanager
+def translated(unreadable: Fault, read_only: Fault, full: Fault = faults.VOLUME_FULL) -> Iterator[None]:
+    """Turn the operating system's errors into faults."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            fault = full
+        elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            fault = read_only
+        else:
+            fault = unreadable
+        raise KleidiError(fault, f"{error.strerror}: {error.filename or ''}".rstrip(": ")) from error

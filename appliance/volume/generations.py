@@ -1,0 +1,108 @@
+"""The volume: immutable sealed generations, one lock, and what can be told of it from outside."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from appliance import faults
+from appliance.faults import KleidiError
+from appliance.volume import durable
+from appliance.volume.mounts import is_mount_point
+
+_NAME = re.compile(r"generation-(\d{8})\.seal")
+_LOCK = "lock"
+# `seal.key` is the demo slot's, `lost+found` the filesystem's.
+_HARMLESS = {_LOCK, "lost+found", "seal.key", "seal.key.used"}
+
+
+class VolumeState(StrEnum):
+    """Derived from what is on disk at the moment, never stored. Unreadable is not empty."""
+
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    FOREIGN = "foreign"
+    EMPTY = "empty"
+    SEALED = "sealed"
+
+
+@dataclass(frozen=True)
+class Survey:
+    state: VolumeState
+    mounted: bool = False
+    writable: bool = False
+    newest: int = 0
+    strangers: tuple[str, ...] = ()
+
+
+class Volume:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def survey(self) -> Survey:
+        """Look without touching; never raises for what is on the disk."""
+        try:
+            names = sorted(entry.name for entry in self.path.iterdir())
+        except FileNotFoundError:
+            return Survey(VolumeState.MISSING)
+        except OSError as error:
+            return Survey(VolumeState.UNREADABLE, strangers=(error.strerror or str(error),))
+        generations = [int(match[1]) for name in names if (match := _NAME.fullmatch(name))]
+        strangers = tuple(name for name in names if not self._is_ours(name))
+        state = VolumeState.SEALED if generations else VolumeState.EMPTY
+        return Survey(
+            VolumeState.FOREIGN if strangers else state,
+            mounted=is_mount_point(self.path),
+            writable=os.access(self.path, os.W_OK | os.X_OK),
+            newest=max(generations, default=0),
+            strangers=strangers,
+        )
+
+    @staticmethod
+    def _is_ours(name: str) -> bool:
+        known = name in _HARMLESS or name.startswith(durable.SCRATCH_PREFIX)
+        return known or _NAME.fullmatch(name) is not None
+
+    def file(self, generation: int) -> Path:
+        return self.path / f"generation-{generation:08d}.seal"
+
+    def read(self, generation: int) -> bytes:
+        with durable.translated(faults.VOLUME_UNREADABLE, faults.VOLUME_UNREADABLE):
+            return self.file(generation).read_bytes()
+
+    def commit(self, generation: int, sealed: bytes) -> None:
+        """Add a generation. Its rename is the one commit point; needs the lock."""
+        if self.file(generation).exists():
+            raise KleidiError(faults.VOLUME_FOREIGN, f"generation {generation} is already there")
+        with durable.translated(faults.VOLUME_UNREADABLE, faults.VOLUME_READ_ONLY):
+            durable.write(self.file(generation), sealed, 0o400)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the volume, alone. Raises E-VOLUME-LOCKED at once when somebody else does."""
+        with durable.translated(faults.VOLUME_UNREADABLE, faults.VOLUME_READ_ONLY):
+            descriptor = self._open_lock()
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                os.close(descriptor)
+                raise KleidiError(faults.VOLUME_LOCKED, str(self.path)) from error
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _open_lock(self) -> int:
+        path = self.path / _LOCK
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES):
+                raise
+            # A volume that turned read-only can still be read from, and still be locked.
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

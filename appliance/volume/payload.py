@@ -1,0 +1,87 @@
+"""What a seal holds: the key list, the token's files and its PINs, as one plain tar.
+
+A tar, so that with the payload in hand nothing of ours is needed to reach the keys.
+"""
+
+import io
+import json
+import re
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from appliance import faults
+from appliance.faults import KleidiError
+from appliance.keys.keyset import KeySet
+
+SCHEMA = "kleidi.payload/v1"
+# SoftHSM's own names: a directory of the token's, flat files in it.
+_TOKEN_FILE = re.compile(r"[0-9A-Za-z-]{1,64}/[0-9A-Za-z.-]{1,64}")
+
+
+@dataclass(frozen=True)
+class TokenImage:
+    """A token at rest: its files by relative name, its serial, and the PINs that open it."""
+
+    serial: str
+    files: Mapping[str, bytes] = field(repr=False)
+    user_pin: str = field(repr=False)
+    so_pin: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Payload:
+    keyset: KeySet
+    token: TokenImage
+
+    def to_bytes(self) -> bytes:
+        manifest = {
+            "schema": SCHEMA,
+            "keyset": self.keyset.to_json(),
+            "token": {"serial": self.token.serial},
+        }
+        pins = {"user_pin": self.token.user_pin, "so_pin": self.token.so_pin}
+        entries = {"manifest.json": _json(manifest), "secrets.json": _json(pins)}
+        entries |= {f"tokens/{name}": self.token.files[name] for name in sorted(self.token.files)}
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+            for name, data in entries.items():
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mode = len(data), 0o400
+                archive.addfile(entry, io.BytesIO(data))
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Payload":
+        """Raise KleidiError of E-SEAL-CORRUPT when *data* is not what to_bytes gave."""
+        try:
+            return cls._parse(_entries(data))
+        except (KeyError, TypeError, ValueError, tarfile.TarError) as error:
+            raise KleidiError(faults.SEAL_CORRUPT, f"the payload: {error}") from error
+
+    @classmethod
+    def _parse(cls, entries: dict[str, bytes]) -> "Payload":
+        manifest = json.loads(entries.pop("manifest.json"))
+        pins = json.loads(entries.pop("secrets.json"))
+        if manifest["schema"] != SCHEMA:
+            raise ValueError(f"schema {manifest['schema']}")
+        files = {name.removeprefix("tokens/"): content for name, content in entries.items()}
+        if not all(_TOKEN_FILE.fullmatch(name) for name in files):
+            raise ValueError("a file name that SoftHSM does not use")
+        token = TokenImage(manifest["token"]["serial"], files, pins["user_pin"], pins["so_pin"])
+        return cls(KeySet.from_json(manifest["keyset"]), token)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode()
+
+
+def _entries(data: bytes) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        for entry in archive:
+            content = archive.extractfile(entry) if entry.isreg() else None
+            if content is None or entry.name in found:
+                raise ValueError(f"an entry that does not belong: {entry.name}")
+            found[entry.name] = content.read()
+    return found
