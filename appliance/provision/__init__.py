@@ -1,0 +1,1 @@
+"""First boot: observe what is there, plan purely, apply idempotently. Never destructive."""
