@@ -1,0 +1,48 @@
+"""Endpoints as the API server reads them. Pure text."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+# sun_path holds 108 bytes with its closing zero (unix(7)).
+_MAX_SIZE = 107
+# The server binds under a hidden name of this many characters in the same directory first.
+HIDDEN_NAME_SIZE = 7
+
+
+class EndpointError(ValueError):
+    """An endpoint that the API server would read otherwise than it is written."""
+
+
+def socket_path(text: str) -> Path:
+    """The socket's path, from `/path` or `unix:///path`.
+
+    Kubernetes takes only the path of the URL (k8s.io/kms/pkg/util, ParseEndpoint), so that
+    `unix://var/run/kms.sock` silently means /run/kms.sock and `unix:kms.sock` means nothing.
+    Whatever has such a second reading is refused.
+    """
+    if text.startswith("/"):
+        path = text
+    else:
+        try:
+            url = urlsplit(text)
+        except ValueError as error:
+            raise EndpointError(f"{text!r} is not a URL") from error
+        if url.scheme != "unix" or url.netloc or url.query or url.fragment or "?" in text or "#" in text:
+            raise EndpointError(f"{text!r} must be a path or unix:///path, without host, '?' and '#'")
+        path = unquote(url.path)
+    return _checked(path, text)
+
+
+def _checked(path: str, text: str) -> Path:
+    if path.startswith(("/@", "@")):
+        raise EndpointError(f"{text!r} is an abstract socket, which no permissions protect")
+    if not path.startswith("/") or path.endswith("/") or path != str(Path(path)) or ".." in Path(path).parts:
+        raise EndpointError(f"{text!r} must name an absolute path to a file, in its shortest form")
+    if not path.isprintable() or any(character in path for character in "?#%"):
+        raise EndpointError(f"{text!r} has a character that reads otherwise in a URL")
+    longest = max(len(Path(path).name.encode()), HIDDEN_NAME_SIZE)
+    if len(str(Path(path).parent).encode()) + 1 + longest > _MAX_SIZE:
+        raise EndpointError(
+            f"{text!r} is longer than the {_MAX_SIZE} bytes that a Unix socket's path may have"
+        )
+    return Path(path)

@@ -1,0 +1,36 @@
+"""The one table from faults to gRPC, and the few words that go with them.
+
+The API server copies these words into its log and even into users' replies, so they
+come from the closed vocabulary of faults.py, with the caller's own uid and nothing else.
+"""
+
+import grpc
+
+from appliance.faults import Fault, Kind
+
+_CODES = {
+    Kind.CONFIGURATION: grpc.StatusCode.INTERNAL,
+    Kind.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
+    Kind.UNKNOWN_KEY: grpc.StatusCode.NOT_FOUND,
+    Kind.TAMPERED: grpc.StatusCode.DATA_LOSS,
+    Kind.KEY_OFF: grpc.StatusCode.FAILED_PRECONDITION,
+    Kind.WAITING: grpc.StatusCode.UNAVAILABLE,
+    Kind.DEGRADED: grpc.StatusCode.UNAVAILABLE,
+    Kind.WRONG: grpc.StatusCode.FAILED_PRECONDITION,
+    Kind.OVERLOAD: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Kind.BUG: grpc.StatusCode.INTERNAL,
+}
+_UID_SIZE = 64
+
+
+def code(fault: Fault) -> grpc.StatusCode:
+    return _CODES[fault.kind]
+
+
+def text(fault: Fault, uid: str = "") -> str:
+    return f"{fault} uid={uid}" if uid else str(fault)
+
+
+def printable(uid: str) -> str:
+    """A caller's uid, fit for a log line and a header: the API server's is a UUID."""
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in uid[:_UID_SIZE])

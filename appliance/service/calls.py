@@ -1,0 +1,77 @@
+"""What every call has in common: a strict reading, one log line, an error from the one table."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError, Message
+
+from appliance import faults
+from appliance.faults import Fault, Kind, KleidiError
+from appliance.logs import event, log
+from appliance.service import answers
+
+Q = TypeVar("Q", bound=Message)
+Handler = Callable[[Any], Awaitable[Message]]
+_Context = grpc.aio.ServicerContext[bytes, bytes]
+
+# The caller's own mistakes are worth a line, not an alarm.
+_CALLERS = {Kind.MALFORMED, Kind.UNKNOWN_KEY, Kind.TAMPERED, Kind.KEY_OFF}
+
+
+def service(name: str, methods: Mapping[str, tuple[type[Message], Handler]]) -> grpc.GenericRpcHandler:
+    """A gRPC service from plain coroutines, request in and reply out; they raise KleidiError."""
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, Message]] = {
+        method: grpc.unary_unary_rpc_method_handler(
+            # Requests arrive as bytes: a message that cannot be parsed gets our answer, not the library's.
+            _handler(method, request, handler),
+            response_serializer=lambda reply: reply.SerializeToString(),
+        )
+        for method, (request, handler) in methods.items()
+    }
+    return grpc.method_handlers_generic_handler(name, handlers)
+
+
+def _handler(method: str, request: type[Message], handler: Handler) -> Callable[..., Awaitable[Message]]:
+    async def answer(data: bytes, context: _Context) -> Message:
+        started = time.perf_counter()
+        uid = ""
+        try:
+            message = _parse(request, data)
+            uid = answers.printable(getattr(message, "uid", ""))
+            reply = await handler(message)
+        except KleidiError as error:
+            fault = error.fault
+            _record(method, uid, started, fault, error.detail)
+        except Exception:  # noqa: BLE001  its text would reach users: the API server copies our words
+            log.exception("a mistake of ours", extra={"fields": {"method": method, "uid": uid}})
+            fault = faults.INTERNAL
+        else:
+            _record(
+                method, uid, started, None, getattr(reply, "key_id", "") or getattr(message, "key_id", "")
+            )
+            return reply
+        return await context.abort(answers.code(fault), answers.text(fault, uid))
+
+    return answer
+
+
+def _parse(request: type[Q], data: bytes) -> Q:
+    try:
+        return request.FromString(data)
+    except DecodeError as error:
+        raise KleidiError(faults.REQUEST_INVALID, f"{len(data)} bytes") from error
+
+
+def _record(method: str, uid: str, started: float, fault: Fault | None, detail: str) -> None:
+    milliseconds = round((time.perf_counter() - started) * 1000, 2)
+    if fault is None:
+        # Status comes every minute or every three seconds and never says anything new when all is well.
+        level = logging.DEBUG if method in ("Status", "Report") else logging.INFO
+        event(level, method, uid=uid, key_id=detail, ms=milliseconds)
+    else:
+        level = logging.WARNING if fault.kind in _CALLERS or method == "Status" else logging.ERROR
+        event(level, method, uid=uid, fault=fault.id, detail=detail, ms=milliseconds)

@@ -1,0 +1,145 @@
+"""The keeper of the strongroom: opens it, proves it again and again, opens it anew when the token is lost.
+
+One thread owns the token. Calls queue for it, bounded in number and in time; how things
+stand is told from a snapshot and never waits for it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+from appliance import faults
+from appliance.faults import Fault, Kind, KleidiError
+from appliance.keys.cipher import CipherError
+from appliance.keys.keyring import Keyring
+from appliance.logs import event, log
+from appliance.service.standing import Standing
+from appliance.service.strongroom import Strongroom
+
+_FIRST_RETRY_SECONDS = 0.1
+_LAST_RETRY_SECONDS = 2.0
+# The provisioner is at work beside us: a first boot must not wait for a slow retry.
+_PASSING = (faults.PROVISIONING, faults.VOLUME_LOCKED)
+# A proof counts for this many probe periods: one may fail to run, not two.
+_PROOF_PERIODS = 3
+
+T = TypeVar("T")
+
+
+class Keeper:
+    def __init__(
+        self, strongroom: Strongroom, *, call_seconds: float, queue_size: int, probe_seconds: float
+    ) -> None:
+        self._strongroom = strongroom
+        self._call_seconds = call_seconds
+        self._queue_size = queue_size
+        self._probe_seconds = probe_seconds
+        self._thread = ThreadPoolExecutor(1, "token")
+        self._waiting = 0
+        self._standing = Standing()
+        self._proved_at = 0.0
+        self._doubt = asyncio.Event()
+        self._remarks: dict[Fault, str] = {}
+
+    def standing(self) -> Standing:
+        """How things stand, at once."""
+        standing = self._standing
+        if not standing.serves:
+            return standing
+        if time.monotonic() - self._proved_at > _PROOF_PERIODS * self._probe_seconds:
+            return replace(standing, reason=faults.PROBE_STALE)
+        if standing.reason is None and self._remarks:
+            fault, detail = next(iter(self._remarks.items()))
+            return replace(standing, reason=fault, detail=detail)
+        return standing
+
+    def remark(self, fault: Fault, detail: str = "") -> None:
+        """Add something that somebody should look at, while calls go on."""
+        if fault not in self._remarks:
+            event(logging.WARNING, str(fault), detail=detail)
+        self._remarks[fault] = detail
+
+    def withdraw(self, fault: Fault) -> None:
+        self._remarks.pop(fault, None)
+
+    async def call(self, work: Callable[[Keyring], T]) -> T:
+        """Do *work* with the keyring on the token's thread.
+
+        A caller that goes away while it waits costs the token nothing: its place in the queue is cancelled.
+        """
+        if not self._standing.serves:
+            raise KleidiError(self._standing.reason or faults.STARTING)
+        if self._waiting >= self._queue_size:
+            raise KleidiError(faults.QUEUE_FULL)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._call_seconds):
+                return await self._on_thread(lambda: work(self._strongroom.keyring))
+        except TimeoutError:
+            raise KleidiError(faults.TOKEN_SLOW) from None
+        except CipherError as error:
+            self._doubt.set()
+            raise KleidiError(faults.TOKEN_LOST, str(error)) from error
+        finally:
+            self._waiting -= 1
+
+    async def run(self) -> None:
+        """Open, watch, open again: until cancelled."""
+        delay = _FIRST_RETRY_SECONDS
+        while True:
+            try:
+                await self._open()
+                delay = _FIRST_RETRY_SECONDS
+                await self._watch()
+            except KleidiError as error:
+                self._stand(Standing(error.fault, error.detail))
+            except Exception:  # noqa: BLE001  whatever it was, trying again may help and dying does not
+                log.exception("the token could not be opened")
+                self._stand(Standing(faults.INTERNAL))
+            finally:
+                await asyncio.shield(self._on_thread(self._strongroom.close))
+            await asyncio.sleep(delay)
+            passing = self._standing.reason in _PASSING
+            delay = _FIRST_RETRY_SECONDS if passing else min(delay * 1.5, _LAST_RETRY_SECONDS)
+
+    def close(self) -> None:
+        """End the thread; to be called when run has ended."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _open(self) -> None:
+        started = time.monotonic()
+        standing = await self._on_thread(self._strongroom.open)
+        self._proved_at = time.monotonic()
+        event(logging.INFO, "token open", milliseconds=round((self._proved_at - started) * 1000))
+        self._stand(standing)
+
+    async def _watch(self) -> None:
+        """Prove the token now and then, and at once when a call came to doubt it."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._doubt.wait(), self._probe_seconds)
+            self._doubt.clear()
+            await self._on_thread(self._strongroom.prove)
+            self._proved_at = time.monotonic()
+
+    async def _on_thread(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+    def _stand(self, standing: Standing) -> None:
+        if standing != self._standing:
+            reason = standing.reason
+            waiting = reason is None or reason.kind is Kind.WAITING
+            key_id = standing.keyset.primary.id if standing.keyset else ""
+            event(
+                logging.INFO if waiting else logging.ERROR,
+                str(reason) if reason else "serving",
+                state=standing.state,
+                key_id=key_id,
+                detail=standing.detail,
+            )
+        self._standing = standing

@@ -1,0 +1,48 @@
+"""Kubernetes KMS v2: protobuf in, one keyring call, protobuf out."""
+
+import grpc
+
+from appliance import faults
+from appliance.faults import KleidiError
+from appliance.service import answers, calls
+from appliance.service.keeper import Keeper
+from proto.kmsv2 import api_pb2 as pb
+
+VERSION = "v2"
+
+
+class KeyManagement:
+    """The three methods that the API server calls."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        return calls.service(
+            "v2.KeyManagementService",
+            {
+                "Status": (pb.StatusRequest, self.status),
+                "Encrypt": (pb.EncryptRequest, self.encrypt),
+                "Decrypt": (pb.DecryptRequest, self.decrypt),
+            },
+        )
+
+    async def status(self, _request: pb.StatusRequest) -> pb.StatusResponse:
+        """From the last proof, at once. Without a key to announce the reason is the error itself."""
+        standing = self._keeper.standing()
+        if not standing.serves or standing.keyset is None:
+            raise KleidiError(standing.reason or faults.STARTING, standing.detail)
+        healthz = answers.text(standing.reason) if standing.reason else "ok"
+        return pb.StatusResponse(version=VERSION, healthz=healthz, key_id=standing.keyset.primary.id)
+
+    async def encrypt(self, request: pb.EncryptRequest) -> pb.EncryptResponse:
+        wrapped = await self._keeper.call(lambda keyring: keyring.wrap(request.plaintext))
+        return pb.EncryptResponse(ciphertext=wrapped.envelope, key_id=wrapped.key_id)
+
+    async def decrypt(self, request: pb.DecryptRequest) -> pb.DecryptResponse:
+        if request.annotations:
+            raise KleidiError(faults.ANNOTATIONS, f"{len(request.annotations)}")
+        plaintext = await self._keeper.call(
+            lambda keyring: keyring.unwrap(request.key_id, request.ciphertext)
+        )
+        return pb.DecryptResponse(plaintext=plaintext)

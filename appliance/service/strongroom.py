@@ -1,0 +1,93 @@
+"""The open token and its proofs, step by step and without a clock. All of it runs on the token's thread."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from appliance import faults
+from appliance.faults import Fault, KleidiError
+from appliance.keys.cipher import Cipher, CipherError
+from appliance.keys.keyring import Keyring
+from appliance.keys.keyset import KeyState
+from appliance.logs import event
+from appliance.provision.plan import Refusal
+from appliance.service.standing import Standing
+from appliance.volume import memory
+from appliance.volume.opening import Storage
+from appliance.volume.payload import TokenImage
+
+
+class TokenOpener(Cipher, Protocol):
+    """What the server needs of an engine: a cipher that can be opened and closed."""
+
+    def open(self, directory: Path, image: TokenImage) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Strongroom:
+    """Closed until open() succeeds; holds the volume's lock and the token's directory while it is open."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        engine: TokenOpener,
+        memory_dir: Path,
+        why_not_sealed: Callable[[], Refusal | None],
+    ) -> None:
+        self._storage = storage
+        self._engine = engine
+        self._memory_dir = memory_dir
+        self._why_not_sealed = why_not_sealed
+        self._held = contextlib.ExitStack()
+        self._keyring: Keyring | None = None
+
+    @property
+    def keyring(self) -> Keyring:
+        if self._keyring is None:
+            raise KleidiError(faults.TOKEN_LOST)
+        return self._keyring
+
+    def open(self) -> Standing:
+        """Open the newest generation and prove every key; raise KleidiError with the reason if not."""
+        if refusal := self._why_not_sealed():
+            raise KleidiError(refusal.fault, refusal.detail)
+        self._held.enter_context(self._storage.volume.lock())
+        opened = self._storage.open()
+        directory = self._held.enter_context(memory.room(self._memory_dir))
+        self._engine.open(directory, opened.payload.token)
+        self._keyring = Keyring(opened.payload.keyset, self._engine)
+        # Written down before anything is announced: an announced key must leave a trace outside the volume.
+        warnings = [*opened.warnings, *self._judge(), *self._storage.remember(opened.header)]
+        self.prove()
+        return Standing(
+            reason=warnings[0] if warnings else None,
+            keyset=opened.payload.keyset,
+            generation=opened.header.generation,
+            protection=opened.protection,
+        )
+
+    def prove(self) -> None:
+        """A real round trip with the primary key, as a caller would make it."""
+        try:
+            self.keyring.probe()
+        except CipherError as error:
+            raise KleidiError(faults.TOKEN_LOST, str(error)) from error
+        except KleidiError as error:
+            lost = error.fault is faults.TOKEN_LOST
+            raise error if lost else KleidiError(faults.PRIMARY_WRONG, str(error)) from error
+
+    def close(self) -> None:
+        self._keyring = None
+        self._engine.close()
+        self._held.close()
+
+    def _judge(self) -> Iterator[Fault]:
+        """Every key must give its known answer; only the primary key's failure stops everything."""
+        for key in self.keyring.strangers():
+            if key.state is KeyState.PRIMARY:
+                raise KleidiError(faults.PRIMARY_WRONG, key.id)
+            event(logging.ERROR, str(faults.KEY_UNREADABLE), key_id=key.id)
+            yield faults.KEY_UNREADABLE
