@@ -1,0 +1,223 @@
+"""PID 1: supervisord in the foreground, ending with an exit code that tells what happened.
+
+Stays resident beside the server, so it imports supervisord and nothing else of ours.
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from supervisor import events, loggers
+from supervisor.medusa.asyncore_25 import ExitNow
+from supervisor.options import ServerOptions
+from supervisor.states import SupervisorStates
+from supervisor.supervisord import Supervisor
+
+Untyped = Any  # supervisor has no types
+
+CONFIG = "/usr/share/kleidi/supervisord.conf"  # where the image has it; a checkout names its own
+CONTROL = "/dev/shm/kleidi-supervisor"  # noqa: S108  # memory, and writable below a read-only root
+TERMINATION_LOG = Path("/dev/termination-log")  # the kubelet shows its text as the container's reason
+WORDS = {
+    loggers.LevelsByName.WARN: "warning",
+    loggers.LevelsByName.ERRO: "error",
+    loggers.LevelsByName.CRIT: "critical",
+}
+USAGE = 2  # how every kleidi command ends when its configuration cannot work
+
+
+def write(descriptor: int, data: bytes) -> None:
+    """Writes all of it, unless nobody listens any more: that is no reason to stop working."""
+    rest = memoryview(data)
+    with suppress(OSError):
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+
+
+class Lines(loggers.Handler):  # type: ignore[misc]  # supervisor has no types
+    """supervisord's log on stderr, in the forms of appliance/logs.py (which would bring `logging` along)."""
+
+    # Only the environment is asked; the file that may set it as well takes a parser to read.
+    json = os.environ.get("KLEIDI_LOG_FORMAT") != "text"
+
+    def __init__(self, level: int) -> None:
+        super().__init__()
+        self.setLevel(level)
+
+    def emit(self, record: Untyped) -> None:
+        level, text = WORDS.get(record.level, "info"), record.asdict()["message"]
+        if self.json:
+            line = json.dumps({"ts": round(time.time() * 1000, 3), "level": level, "msg": text})
+        else:
+            line = f"{time.strftime('%H:%M:%S')} {level:7} {text}"
+        write(2, f"{line}\n".encode(errors="replace"))
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+class Foreground(ServerOptions):  # type: ignore[misc]  # supervisor has no types
+    """supervisord's options for a life as PID 1."""
+
+    exit_code = os.EX_OK
+    reaped: tuple[int | None, int | None] = (None, None)
+
+    def make_logger(self) -> None:
+        """The few lines of supervisord's own look like the programs' and go where theirs go."""
+        self.logger = loggers.getLogger(self.loglevel)
+        self.logger.addHandler(Lines(self.loglevel))
+        for text in self.parse_criticals + self.parse_warnings:
+            self.logger.warning(text)
+
+    def set_uid_or_exit(self) -> None:
+        """Stays who it is: the container's runtime has chosen the user, who need not be in /etc/passwd."""
+
+    def waitpid(self) -> tuple[int | None, int | None]:
+        """Remembers the status, because finish() forgets it for a program that ended early (process.py)."""
+        self.reaped = super().waitpid()
+        return self.reaped
+
+
+class Doorbell:
+    """A socket among those supervisord polls, so that a signal is acted on now and not within a second."""
+
+    def __init__(self, polled: dict[int, Untyped]) -> None:
+        self._bell, self._button = socket.socketpair()
+        self._bell.setblocking(False)
+        self._button.setblocking(False)
+        polled[self._bell.fileno()] = self
+        signal.set_wakeup_fd(self._button.fileno(), warn_on_full_buffer=False)
+
+    def ring(self) -> None:
+        with suppress(BlockingIOError):  # full: it is ringing anyway
+            self._button.send(b"!")
+
+    # The rest is what runforever() asks of anything in its socket map.
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def handle_read_event(self) -> None:
+        with suppress(BlockingIOError):
+            self._bell.recv(1)  # one at a time: handle_signal() takes one signal per round
+
+    def handle_error(self) -> None:
+        raise  # noqa: PLE0704  # called by runforever() inside its except clause
+
+
+class Conductor:
+    """Listens inside supervisord; has no public method, since those would be remote calls."""
+
+    def __init__(self, supervisord: Untyped) -> None:
+        self._supervisord = supervisord
+        self._options = supervisord.options
+        self._doorbell = Doorbell(self._options.get_socket_map())
+        events.subscribe(events.SupervisorRunningEvent, self._start)
+        events.subscribe(events.ProcessLogEvent, self._print)
+        events.subscribe(events.ProcessStateExitedEvent, self._ended)
+        events.subscribe(events.ProcessStateBackoffEvent, self._ended)
+        events.subscribe(events.ProcessStateFatalEvent, self._given_up)
+
+    def _start(self, _event: Untyped) -> None:
+        # 4.3.0 polls for a second before it starts the first program; its successor no longer does
+        # (Supervisor/supervisor, CHANGES for 4.4.0). A program already started is left alone.
+        for group in self._supervisord.process_groups.values():
+            group.transition()
+
+    def _print(self, event: Untyped) -> None:
+        # Instead of stdout_logfile=/dev/stdout: to open that path again fails where it is a socket or a pipe
+        # of another user's ("unknown error making dispatchers", process.py), and the program never starts.
+        write(1 if event.channel == "stdout" else 2, event.data)
+
+    def _ended(self, event: Untyped) -> None:
+        process = event.process
+        pid, status = self._options.reaped
+        ended = pid == process.pid and status is not None  # otherwise it could not even be spawned
+        if ended and os.waitstatus_to_exitcode(status) == USAGE:
+            self._end(USAGE, f"program {process.config.name} ended with {USAGE} (configuration); see the log")
+        elif process.config.startsecs:
+            # It had been up: restart it in the next round. A one-shot keeps the second's pause between tries.
+            self._doorbell.ring()
+
+    def _given_up(self, event: Untyped) -> None:
+        self._end(os.EX_SOFTWARE, f"program {event.process.config.name} does not stay up; see the log")
+
+    def _end(self, code: int, reason: str) -> None:
+        # Stopping gives up programs that wait for their next try, which is no failure (process.py, stop_all).
+        if self._options.mood != SupervisorStates.RUNNING:
+            return
+        self._options.exit_code = code
+        self._options.mood = SupervisorStates.SHUTDOWN
+        self._options.logger.critical(reason)
+        leave(reason)
+
+
+def leave(reason: str, log: Path = TERMINATION_LOG) -> None:
+    """Tells the kubelet, where there is one; elsewhere the file must not appear."""
+    with suppress(OSError), log.open("r+") as file:
+        file.write(reason + "\n")
+
+
+def conduct(supervisord: Untyped, **_settings: str) -> Conductor:
+    """The way in that supervisord offers: an [rpcinterface:...] section names it; nothing runs before it."""
+    return Conductor(supervisord)
+
+
+@contextmanager
+def control_directory() -> Iterator[None]:
+    """A private directory for supervisord's socket: SUPERVISOR_DIR (a KLEIDI_ name would be a setting)."""
+    path = Path(os.environ.setdefault("SUPERVISOR_DIR", CONTROL))
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        sys.exit(_refusal(f"SUPERVISOR_DIR {path}: {error.strerror}"))
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        sys.exit(_refusal(f"SUPERVISOR_DIR {path} must be a directory of this user's alone (mode 0700)"))
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # something else lives there as well
+            path.rmdir()
+
+
+def _refusal(reason: str) -> int:
+    sys.stderr.write(f"kleidi: {reason}\n")
+    return USAGE
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m appliance.boot", description=__doc__)
+    parser.add_argument("--config", default=CONFIG, metavar="FILE", help="default: %(default)s")
+    config = parser.parse_args(arguments).config
+    # The programs are those installed beside this interpreter, wherever that is.
+    os.environ["PATH"] = os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    )
+    with control_directory():
+        options = Foreground()
+        options.realize(["--nodaemon", "--configuration", config], doc=__doc__)
+        options.first = True
+        options.test = False
+        os.umask(options.umask)  # supervisord applies its umask only when it daemonizes (options.py)
+        # Once, not in a loop as supervisord's own main(): a hangup then ends us like any other signal,
+        # instead of starting everything again on a terminal that has gone.
+        with suppress(ExitNow):
+            Supervisor(options).main()
+        return options.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

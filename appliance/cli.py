@@ -1,0 +1,120 @@
+"""The command line: thin verbs; every error is one line on stderr and an exit code from the table."""
+
+import json
+import logging
+import sys
+import time
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from appliance import __version__, assembly, logs
+from appliance.configuration import encryption_configuration
+from appliance.faults import Exit, Kind, KleidiError
+from appliance.report import Report, from_disk
+from appliance.settings import Settings, load
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="An embedded-HSM appliance that speaks Kubernetes KMS v2. Settings: KLEIDI_* (see the README).",
+)
+_RETRY_SECONDS = 2.0
+_POLL_SECONDS = 0.1
+
+
+class Output(StrEnum):
+    """How an answer is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+_Output = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
+_Wait = Annotated[float, typer.Option("--wait", help="Seconds to wait for the state OPERATIONAL.")]
+_KeepTrying = Annotated[bool, typer.Option("--keep-trying", help="Wait for what may heal, then go on.")]
+
+
+@app.command()
+def provision(*, keep_trying: _KeepTrying = False) -> None:
+    """Make the cluster's first key if this node may and nothing speaks against it; else verify the volume."""
+    settings = _ready()
+    said = ""
+    while True:
+        try:
+            opened = assembly.provision(settings)
+        except KleidiError as error:
+            if not (keep_trying and _may_heal(error)):
+                raise
+            if str(error) != said:
+                logs.event(logging.WARNING, str(error))
+            said = str(error)
+            time.sleep(_RETRY_SECONDS)
+        else:
+            keyset = opened.payload.keyset
+            logs.event(logging.INFO, "provisioned", key_id=keyset.primary.id, keyset=keyset.hash)
+            return
+
+
+@app.command()
+def serve() -> None:
+    """Answer the API server on KLEIDI_SOCKET until SIGTERM."""
+    assembly.serve(_ready())
+
+
+@app.command()
+def status(*, output: _Output = Output.TEXT, wait: _Wait = 0.0) -> None:
+    """How things stand: asked of the running server, or read from the volume when it is down."""
+    settings = load()
+    until = time.monotonic() + wait
+    report = _report(settings)
+    while report.exit not in (Exit.OK, Exit.DEGRADED) and time.monotonic() < until:
+        time.sleep(_POLL_SECONDS)
+        report = _report(settings)
+    typer.echo(report.to_json() if output is Output.JSON else report.to_text())
+    raise typer.Exit(report.exit)
+
+
+@app.command("encryption-config")
+def encryption_config() -> None:
+    """The EncryptionConfiguration that points an API server at KLEIDI_SOCKET."""
+    settings = load()
+    typer.echo(encryption_configuration(settings.provider_name, settings.socket), nl=False)
+
+
+@app.command()
+def version(*, output: _Output = Output.TEXT) -> None:
+    """Which kleidi this is."""
+    fields = {"schema": "kleidi.version/v1", "version": __version__, "python": sys.version.split()[0]}
+    typer.echo(json.dumps(fields, indent=2) if output is Output.JSON else f"kleidi {__version__}")
+
+
+def main() -> None:
+    """Run one command; what it raises becomes one line and an exit code."""
+    try:
+        app(prog_name="kleidi")
+    except KleidiError as error:
+        typer.echo(f"kleidi: {error}", err=True)
+        sys.exit(error.fault.exit)
+
+
+def _ready() -> Settings:
+    settings = load()
+    logs.configure(form=settings.log_format, level=settings.log_level)
+    return settings
+
+
+def _may_heal(error: KleidiError) -> bool:
+    return error.fault.kind is not Kind.CONFIGURATION and error.fault.exit is not Exit.UNPROVISIONED
+
+
+def _report(settings: Settings) -> Report:
+    from appliance.service.client import ask
+
+    try:
+        return ask(settings.admin_socket)
+    except KleidiError:
+        return from_disk(assembly.storage(settings), str(settings.socket), assembly.waiting_for(settings))

@@ -1,0 +1,72 @@
+"""How things stand, for people and for programs: `kleidi status`."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+
+from appliance import faults
+from appliance.faults import Exit, KleidiError
+from appliance.provision.plan import Refusal
+from appliance.volume.opening import Storage
+
+SCHEMA = "kleidi.status/v1"
+STOPPED = "STOPPED"
+
+_PROTECTION = {
+    "none": "none (the seal key lies beside the seal: whoever has the volume has the keys)",
+    "same-disk": "same-disk (the seal key is on the volume's disk, outside the volume)",
+    "other-disk": "other-disk (the seal key is on another filesystem than the volume)",
+    "memory": "memory (the seal key is in memory only)",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Schema kleidi.status/v1: fields may be added, never changed or taken away."""
+
+    state: str
+    reason_id: str = ""
+    reason: str = ""
+    socket: str = ""
+    key_id: str = ""
+    lineage: str = ""
+    keyset: str = ""
+    generation: int = 0
+    protection: str = ""
+    keys: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def exit(self) -> Exit:
+        """0 only when all is well; else the reason's own."""
+        reasons = {fault.id: fault.exit for fault in faults.every()}
+        return reasons.get(self.reason_id, Exit.OK)
+
+    def to_json(self) -> str:
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2)
+
+    def to_text(self) -> str:
+        rows = {
+            "state": self.state,
+            "reason": self.reason,
+            "socket": self.socket,
+            "key id": self.key_id,
+            "lineage": self.lineage,
+            "key set": self.keyset,
+            "generation": str(self.generation or ""),
+            "protection": _PROTECTION.get(self.protection, self.protection),
+        }
+        return "\n".join(f"{name:11} {value}" for name, value in rows.items() if value)
+
+
+def from_disk(storage: Storage, socket: str, waiting_for: Refusal | None) -> Report:
+    """What can be told while the server does not answer; nothing is opened."""
+    report = Report(STOPPED, faults.SERVER_UNREACHABLE.id, str(faults.SERVER_UNREACHABLE), socket)
+    if waiting_for is not None and waiting_for.fault is faults.PROVISIONING:
+        return replace(report, reason=f"{report.reason} The volume is empty and may get its first key.")
+    if waiting_for is not None:
+        detail = f" ({waiting_for.detail})" if waiting_for.detail else ""
+        return replace(report, reason=f"{report.reason} The volume: {waiting_for.fault}{detail}")
+    try:
+        header = storage.header(storage.volume.survey())
+    except KleidiError as error:
+        return replace(report, reason=f"{report.reason} The volume: {error}")
+    return replace(report, lineage=header.lineage, generation=header.generation)
