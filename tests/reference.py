@@ -1,0 +1,65 @@
+"""The parts of the documents that the code writes: `make docs`, and a test that they are current."""
+
+from pathlib import Path
+
+from appliance import faults
+from appliance.faults import Exit
+from appliance.settings import CONFIG_FILE, PREFIX, Settings
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+README = CHECKOUT / "README.md"
+ERRORS = CHECKOUT / "docs" / "errors.md"
+_MARKS = "<!-- settings -->\n", "<!-- /settings -->"
+
+_ERRORS_HEAD = """\
+# Errors
+
+Every way to fail has an id that never changes. The same words stand in the log, in `kleidi status`, in the
+command line's one line, in Status and in the API server's `/readyz?verbose`. Written from appliance/faults.py
+by `make docs`.
+
+## Exit codes
+
+| code | meaning |
+|---|---|
+"""
+
+
+def settings_table() -> str:
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = f"`{_shown(name, field.default)}`" if field.default is not None else ""
+        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    rows.append(f"| `{CONFIG_FILE}` |  | A TOML file with any of the above. |")
+    return "\n".join(rows) + "\n"
+
+
+def _shown(name: str, value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:04o}" if name.endswith("_mode") else value
+
+
+def readme(text: str) -> str:
+    """*text* with the settings' table as the code has it now."""
+    before, rest = text.split(_MARKS[0])
+    after = rest.split(_MARKS[1])[1]
+    return before + _MARKS[0] + settings_table() + _MARKS[1] + after
+
+
+def errors() -> str:
+    rows = [f"| {code.value} | {code.name.lower().replace('_', ' ')} |" for code in Exit]
+    text = _ERRORS_HEAD + "\n".join(rows) + "\n"
+    for fault in faults.every():
+        text += f"\n## {fault.id}\n\n{_sentence(fault.sentence)} {_sentence(fault.remedy)}\n\n"
+        text += f"Exit code {fault.exit.value}. {_sentence(fault.kind.value)}\n"
+    return text
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
+
+
+if __name__ == "__main__":
+    README.write_text(readme(README.read_text()))
+    ERRORS.write_text(errors())
