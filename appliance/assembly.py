@@ -1,6 +1,7 @@
 """Where the parts are joined: the only place that knows both the settings and the engine."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from appliance import hardening
 from appliance.engine import SoftHsmEngine
@@ -11,6 +12,9 @@ from appliance.volume.anchor import Anchor
 from appliance.volume.custody import Custody
 from appliance.volume.generations import Volume
 from appliance.volume.opening import Opened, Storage
+
+if TYPE_CHECKING:
+    from appliance.service.keeper import Keeper
 
 
 def storage(settings: Settings) -> Storage:
@@ -42,30 +46,36 @@ def provision(settings: Settings) -> Opened:
     ).run()
 
 
+def keeper(settings: Settings) -> "Keeper":
+    """The token's keeper, not yet running."""
+    from appliance.service.keeper import Keeper
+    from appliance.service.strongroom import Strongroom
+
+    engine = SoftHsmEngine(settings.softhsm_module)
+    strongroom = Strongroom(storage(settings), engine, settings.memory_dir, lambda: waiting_for(settings))
+    return Keeper(
+        strongroom,
+        call_seconds=settings.call_seconds,
+        queue_size=settings.queue_size,
+        probe_seconds=settings.probe_seconds,
+    )
+
+
 def serve(settings: Settings) -> None:
     """Answer the API server and the command line until SIGTERM."""
     from appliance.service.admin import Admin
-    from appliance.service.keeper import Keeper
     from appliance.service.kms import KeyManagement
     from appliance.service.listener import Listener
     from appliance.service.server import serve as run
-    from appliance.service.strongroom import Strongroom
 
     hardening.shut()
     hardening.allow_many_files()
 
     async def main() -> None:
-        engine = SoftHsmEngine(settings.softhsm_module)
-        strongroom = Strongroom(storage(settings), engine, settings.memory_dir, lambda: waiting_for(settings))
-        keeper = Keeper(
-            strongroom,
-            call_seconds=settings.call_seconds,
-            queue_size=settings.queue_size,
-            probe_seconds=settings.probe_seconds,
-        )
-        kms, admin = KeyManagement(keeper), Admin(keeper, settings.socket)
+        kept = keeper(settings)
+        kms, admin = KeyManagement(kept), Admin(kept, settings.socket)
         await run(
-            keeper,
+            kept,
             [
                 Listener(settings.socket, settings.socket_mode, settings.socket_gid, kms.handler()),
                 Listener(settings.admin_socket, 0o600, None, admin.handler()),

@@ -25,6 +25,10 @@ _TRIAL_SECONDS = 60
 class SoftHsmEngine:
     """A token in memory. All calls come from one thread at a time."""
 
+    # Nothing outside takes part, and PyKCS11 holds the interpreter's lock for the 70 us of a call
+    # whichever thread makes it (no PyEval_SaveThread in its module): a second thread would buy nothing.
+    waits = False
+
     def __init__(self, module: Path | None = None) -> None:
         self._module = module
         self._library: softhsm.Library | None = None

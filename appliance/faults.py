@@ -38,6 +38,7 @@ class Kind(Enum):
     WAITING = "not able yet; may heal by itself or by the remedy"
     DEGRADED = "able, but somebody should look"
     WRONG = "must not be served from: other data, other keys"
+    GONE = "nobody waits for the answer any more"
     OVERLOAD = "more calls wait than are kept"
     BUG = "a mistake of ours"
 
@@ -228,6 +229,9 @@ KEY_DISABLED = _fault("E-KEY-DISABLED", Kind.KEY_OFF, Exit.ERROR,
 KEY_DESTROYED = _fault("E-KEY-DESTROYED", Kind.KEY_OFF, Exit.ERROR,
     "the named key was destroyed by an operator",
     "Its data can only come from a backup of the key")
+CALLER_GONE = _fault("E-CALLER-GONE", Kind.GONE, Exit.ERROR,
+    "the caller's deadline passed before its turn came",
+    "Look at the load on this node")
 QUEUE_FULL = _fault("E-QUEUE-FULL", Kind.OVERLOAD, Exit.BUSY,
     "too many calls wait for the token",
     "Look which client floods the socket")

@@ -155,6 +155,9 @@ class Settings(BaseSettings):
             raise ValueError("KLEIDI_ANCHOR_FILE must be outside of KLEIDI_VOLUME_DIR to notice its loss")
         if self.admin_socket.parent == self.socket.parent:
             raise ValueError("KLEIDI_ADMIN_SOCKET must not share a directory with KLEIDI_SOCKET")
+        for name, path in (("KLEIDI_SOCKET", self.socket), ("KLEIDI_ADMIN_SOCKET", self.admin_socket)):
+            if path.is_relative_to(self.volume_dir):
+                raise ValueError(f"{name} must not be on the volume (KLEIDI_VOLUME_DIR): it is foreign there")
         if self.memory_dir.is_relative_to(self.volume_dir):
             raise ValueError("KLEIDI_MEMORY_DIR must not be on the volume (KLEIDI_VOLUME_DIR)")
         return self

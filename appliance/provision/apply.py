@@ -1,6 +1,7 @@
 """Taking the planned steps. A kill at any moment leaves the volume as it was or with its first generation."""
 
 import secrets
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -36,15 +37,29 @@ class Provisioner:
 
     def run(self) -> Opened:
         """Provision if there is need. Safe to run again, at any time, beside a running server."""
-        if self._steps() == (Step.VERIFY,):
-            return self._storage.open()
-        with self._storage.volume.lock():
-            # Once more under the lock: somebody else may have been faster.
-            for step in self._steps():
-                self._take(step)
+        sealed = self._steps() == (Step.VERIFY,)
+        if sealed:
             opened = self._storage.open()
-            self._storage.remember(opened.header)
-        return opened
+            if self._storage.remembers(opened.header) and not self._storage.leftovers():
+                return opened
+        try:
+            with self._storage.volume.lock():
+                # Once more under the lock: somebody else may have been faster.
+                for step in self._steps():
+                    self._take(step)
+                return self._finish()
+        except KleidiError:
+            # A running server has the lock, or the volume is read-only now: what is sealed can be opened.
+            if not sealed:
+                raise
+            return self._storage.open()
+
+    def _finish(self) -> Opened:
+        """Open what there is and complete what an interrupted run left undone."""
+        opened = self._storage.open()
+        self._storage.sweep()
+        warnings = self._storage.remember(opened.header)
+        return replace(opened, warnings=tuple(dict.fromkeys((*opened.warnings, *warnings))))
 
     def _steps(self) -> tuple[Step, ...]:
         seen = observe(self._storage, self._policy, allow_unmounted=self._allow_unmounted)

@@ -17,6 +17,7 @@ _CODES = {
     Kind.WAITING: grpc.StatusCode.UNAVAILABLE,
     Kind.DEGRADED: grpc.StatusCode.UNAVAILABLE,
     Kind.WRONG: grpc.StatusCode.FAILED_PRECONDITION,
+    Kind.GONE: grpc.StatusCode.DEADLINE_EXCEEDED,
     Kind.OVERLOAD: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Kind.BUG: grpc.StatusCode.INTERNAL,
 }

@@ -20,6 +20,8 @@ _OPTIONS = [
     # The API server's largest request is some 34 KiB: ciphertext and key id 1 KiB each, annotations 32 KiB.
     ("grpc.max_receive_message_length", 128 * 1024),
     ("grpc.max_metadata_size", 16 * 1024),
+    # A caller with more calls than this keeps the rest in a queue of its own, inside their deadlines.
+    ("grpc.max_concurrent_streams", 1024),
     ("grpc.so_reuseport", 0),
 ]
 
@@ -27,11 +29,11 @@ _OPTIONS = [
 class Listener:
     """A gRPC server on one path."""
 
-    def __init__(self, path: Path, mode: int, gid: int | None, handler: grpc.GenericRpcHandler) -> None:
+    def __init__(self, path: Path, mode: int, gid: int | None, *handlers: grpc.GenericRpcHandler) -> None:
         self.path = path
         self._mode = mode
         self._gid = gid
-        self._handler = handler
+        self._handlers = handlers
         self._server: grpc.aio.Server | None = None
         self._inode: tuple[int, int] | None = None
         self._lock = -1
@@ -78,7 +80,7 @@ class Listener:
     async def _publish(self) -> None:
         hidden = self.path.with_name("." + secrets.token_hex(HIDDEN_NAME_SIZE)[: HIDDEN_NAME_SIZE - 1])
         server = grpc.aio.server(options=_OPTIONS)
-        server.add_generic_rpc_handlers((self._handler,))
+        server.add_generic_rpc_handlers(self._handlers)
         mask = os.umask(0o177)
         try:
             server.add_insecure_port(f"unix:{hidden}")

@@ -22,6 +22,10 @@ from appliance.volume.payload import TokenImage
 class TokenOpener(Cipher, Protocol):
     """What the server needs of an engine: a cipher that can be opened and closed."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether a call may wait for something outside of this process, and so needs a thread to wait in."""
+
     def open(self, directory: Path, image: TokenImage) -> None: ...
 
     def close(self) -> None: ...
@@ -43,6 +47,10 @@ class Strongroom:
         self._why_not_sealed = why_not_sealed
         self._held = contextlib.ExitStack()
         self._keyring: Keyring | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self._engine.waits
 
     @property
     def keyring(self) -> Keyring:

@@ -32,22 +32,24 @@ class Anchor:
             return None
         try:
             fields = json.loads(self.path.read_bytes())
-            memory = Memory(str(fields["lineage"]), int(fields["generation"]))
+            memory = Memory(fields["lineage"], fields["generation"])
             if fields["schema"] != SCHEMA or not LINEAGE.fullmatch(memory.lineage):
                 raise ValueError("not an anchor")
+            if type(memory.generation) is not int or memory.generation < 1:
+                raise ValueError("a generation is a whole number from 1")
         except FileNotFoundError:
             return None
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise KleidiError(faults.ANCHOR_UNREADABLE, f"{self.path}: {error}") from error
         return memory
 
     def advance(self, seen: Memory) -> None:
         """Remember *seen* if it is news; an anchor never goes back, nor over to another lineage."""
         known = self.read()
-        if self.path is None or (known and known.generation >= seen.generation):
-            return
         if known and known.lineage != seen.lineage:
             raise KleidiError(faults.LINEAGE_FOREIGN, f"{known.lineage} is remembered, {seen.lineage} found")
+        if self.path is None or (known and known.generation >= seen.generation):
+            return
         fields = {"schema": SCHEMA, "lineage": seen.lineage, "generation": seen.generation}
         with durable.translated(faults.ANCHOR_UNWRITABLE, faults.ANCHOR_UNWRITABLE, faults.ANCHOR_UNWRITABLE):
             durable.write(self.path, json.dumps(fields, indent=1).encode() + b"\n", 0o644)

@@ -57,7 +57,8 @@ class Custody:
 
     def create(self) -> None:
         """Make a new key; an old one is never replaced."""
-        if self.look() is KeyFile.PRESENT:
+        if self.look() in (KeyFile.PRESENT, KeyFile.INVALID):
+            self.load()  # raises for what is no key, and might be one that an operator still needs
             return
         with durable.translated(
             faults.SEAL_KEY_UNWRITABLE, faults.SEAL_KEY_UNWRITABLE, faults.SEAL_KEY_UNWRITABLE

@@ -25,7 +25,7 @@ def write(path: Path, data: bytes, mode: int) -> None:
         with contextlib.suppress(OSError):
             scratch.unlink()
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _write_through(path: Path, data: bytes, mode: int) -> None:
@@ -37,7 +37,7 @@ def _write_through(path: Path, data: bytes, mode: int) -> None:
         os.fsync(descriptor)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -45,9 +45,14 @@ def _sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def leftovers(directory: Path, name: str) -> list[Path]:
+    """What interrupted writes of files that begin with *name* left behind."""
+    return list(directory.glob(f"{SCRATCH_PREFIX}{name}*"))
+
+
 def sweep(directory: Path, name: str) -> None:
-    """Remove what interrupted writes of files that begin with *name* left behind. Needs the volume's lock."""
-    for leftover in directory.glob(f"{SCRATCH_PREFIX}{name}*"):
+    """Remove those leftovers. Needs the volume's lock."""
+    for leftover in leftovers(directory, name):
         with contextlib.suppress(OSError):
             leftover.unlink()
 

@@ -15,7 +15,7 @@ from appliance.faults import KleidiError
 from appliance.volume import durable
 from appliance.volume.mounts import is_mount_point
 
-_NAME = re.compile(r"generation-(\d{8})\.seal")
+_NAME = re.compile(r"generation-([0-9]{8})\.seal")
 _LOCK = "lock"
 # `seal.key` is the demo slot's, `lost+found` the filesystem's.
 _HARMLESS = {_LOCK, "lost+found", "seal.key", "seal.key.used"}
@@ -53,7 +53,7 @@ class Volume:
         except OSError as error:
             return Survey(VolumeState.UNREADABLE, strangers=(error.strerror or str(error),))
         generations = [int(match[1]) for name in names if (match := _NAME.fullmatch(name))]
-        strangers = tuple(name for name in names if not self._is_ours(name))
+        strangers = tuple(_shown(name) for name in names if not self._is_ours(name))
         state = VolumeState.SEALED if generations else VolumeState.EMPTY
         return Survey(
             VolumeState.FOREIGN if strangers else state,
@@ -82,6 +82,11 @@ class Volume:
         with durable.translated(faults.VOLUME_UNREADABLE, faults.VOLUME_READ_ONLY):
             durable.write(self.file(generation), sealed, 0o400)
 
+    def settle(self) -> None:
+        """Make a commit last that was cut off before its last step; a disk that cannot shows elsewhere."""
+        with contextlib.suppress(OSError):
+            durable.sync_directory(self.path)
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the volume, alone. Raises E-VOLUME-LOCKED at once when somebody else does."""
@@ -106,3 +111,8 @@ class Volume:
                 raise
             # A volume that turned read-only can still be read from, and still be locked.
             return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _shown(name: str) -> str:
+    """A foreign name may be any bytes; what is told of it stays one line of text."""
+    return name if name.isprintable() else ascii(name)

@@ -1,6 +1,7 @@
 """Opening the volume's newest generation, the same way at the first boot and at the hundredth."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from appliance import faults
 from appliance.faults import Fault, KleidiError
@@ -55,21 +56,41 @@ class Storage:
 
     def remember(self, header: Header) -> tuple[Fault, ...]:
         """Write down what was opened, outside the volume; what cannot be written is a warning."""
+        self.volume.settle()
+        warnings: dict[Fault, None] = {}
+        # Each on its own: either one alone still tells that there was a key.
         try:
             self.anchor.advance(Memory(header.lineage, header.generation))
-            self.custody.mark_used(header.lineage)
         except KleidiError as error:
-            return (error.fault,)
+            warnings[error.fault] = None
+        try:
+            self.custody.mark_used(header.lineage)
         except OSError:
-            return (faults.ANCHOR_UNWRITABLE,)
-        return ()
+            warnings[faults.ANCHOR_UNWRITABLE] = None
+        return tuple(warnings)
+
+    def remembers(self, header: Header) -> bool:
+        """Whether anchor and mark know of what was opened."""
+        try:
+            known = self.anchor.read()
+        except KleidiError:
+            return False
+        return self.custody.used() and (
+            self.anchor.path is None or (known is not None and known.generation >= header.generation)
+        )
+
+    def leftovers(self) -> bool:
+        return any(durable.leftovers(directory, name) for directory, name in self._written())
 
     def sweep(self) -> None:
         """Remove the leftovers of interrupted writes. Needs the volume's lock."""
-        durable.sweep(self.volume.path, "")
-        for path in (self.custody.path, self.anchor.path):
-            if path is not None:
-                durable.sweep(path.parent, path.name)
+        for directory, name in self._written():
+            durable.sweep(directory, name)
+
+    def _written(self) -> list[tuple[Path, str]]:
+        """Every directory that we write to, and how the names of our files in it begin."""
+        beside = [path for path in (self.custody.path, self.anchor.path) if path is not None]
+        return [(self.volume.path, ""), *((path.parent, path.name) for path in beside)]
 
     def _recognise(self, header: Header) -> tuple[Fault, ...]:
         if self.expected_lineage not in (None, header.lineage):

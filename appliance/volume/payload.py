@@ -16,7 +16,7 @@ from appliance.keys.keyset import KeySet
 
 SCHEMA = "kleidi.payload/v1"
 # SoftHSM's own names: a directory of the token's, flat files in it.
-_TOKEN_FILE = re.compile(r"[0-9A-Za-z-]{1,64}/[0-9A-Za-z.-]{1,64}")
+_TOKEN_FILE = re.compile(r"tokens/[0-9A-Za-z-]{1,64}/[0-9A-Za-z-][0-9A-Za-z.-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class Payload:
         pins = json.loads(entries.pop("secrets.json"))
         if manifest["schema"] != SCHEMA:
             raise ValueError(f"schema {manifest['schema']}")
-        files = {name.removeprefix("tokens/"): content for name, content in entries.items()}
-        if not all(_TOKEN_FILE.fullmatch(name) for name in files):
+        if not all(_TOKEN_FILE.fullmatch(name) for name in entries):
             raise ValueError("a file name that SoftHSM does not use")
+        files = {name.removeprefix("tokens/"): content for name, content in entries.items()}
         token = TokenImage(manifest["token"]["serial"], files, pins["user_pin"], pins["so_pin"])
         return cls(KeySet.from_json(manifest["keyset"]), token)
 

@@ -70,7 +70,7 @@ def unseal(data: bytes, keys: Sequence[SlotKey]) -> tuple[Header, bytes]:
     data_key = _data_key(header, keys)
     try:
         payload = AESGCM(data_key).decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], front)
-    except InvalidTag as error:
+    except (InvalidTag, ValueError) as error:  # ValueError: not even a nonce is left
         raise KleidiError(faults.SEAL_CORRUPT, "the payload fails its authentication") from error
     return header, payload
 
@@ -105,7 +105,7 @@ def _split(data: bytes) -> tuple[Header, bytes, bytes]:
         if line != b"%s%d" % (_MAGIC, FORMAT) or size > _MAX_HEADER:
             raise ValueError("not a sealed file of format 1")
         header = _parse(json.loads(body[start : start + size]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise KleidiError(faults.SEAL_CORRUPT, f"the header: {error}") from error
     return header, body[: start + size], body[start + size :]
 
