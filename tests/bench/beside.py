@@ -1,0 +1,32 @@
+"""The real server with one more, empty, handler on its socket: `python -m tests.bench.beside`."""
+
+import asyncio
+
+import grpc
+
+from appliance import assembly, logs
+from appliance.service.kms import KeyManagement
+from appliance.service.listener import Listener
+from appliance.service.server import serve
+from appliance.settings import load
+
+METHOD = "/bench.Empty/Empty"
+
+
+async def _empty(_request: bytes, _context: object) -> bytes:
+    return b""
+
+
+async def main() -> None:
+    settings = load()
+    logs.configure(form=settings.log_format, level=settings.log_level)
+    keeper = assembly.keeper(settings)
+    empty = grpc.method_handlers_generic_handler(
+        "bench.Empty", {"Empty": grpc.unary_unary_rpc_method_handler(_empty)}
+    )
+    handlers = KeyManagement(keeper).handler(), empty
+    await serve(keeper, [Listener(settings.socket, settings.socket_mode, None, *handlers)])
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
