@@ -1,9 +1,11 @@
 """The token room: SoftHSM as an engine of AES-256-GCM keys, and the only place that speaks PKCS#11.
 
-A `Library` serves one token directory and finds a `Token` in it by its serial; that opens to a `Session`,
+A `Library` serves one token directory and finds each `Token` in it by its serial; that opens to a `Session`,
 which makes and uses keys. The room knows nothing of Kubernetes, of sealed volumes or of key ids, only of
 objects on a token. Every failure leaves as a `SoftHsmError`, named by what to do about it.
-`python -m softhsm.trial` proves a token directory in a process of its own.
+Three programs do, in a process of their own, what must not happen in the one that serves:
+`python -m softhsm.trial` proves a token directory, `softhsm.forge` changes a token, and `softhsm.survey`
+looks into one that another program made.
 """
 
 from softhsm.errors import (
@@ -15,6 +17,7 @@ from softhsm.errors import (
     TokenLostError,
     TokenNotFoundError,
 )
+from softhsm.foreign import SecretKey, labelled
 from softhsm.library import Library
 from softhsm.session import Session
 from softhsm.token import Token
@@ -24,10 +27,12 @@ __all__ = [
     "Library",
     "ModuleMissingError",
     "PinRejectedError",
+    "SecretKey",
     "Session",
     "SoftHsmError",
     "TamperedError",
     "Token",
     "TokenLostError",
     "TokenNotFoundError",
+    "labelled",
 ]

@@ -1,4 +1,8 @@
-"""A key encryption key as the token sees it: the template it is made with, the check that it still fits."""
+"""A key encryption key as the token sees it: the template it is made with, the check that it still fits.
+
+Its object id is its CKA_ID in 32 hex digits. A key that another program made has `label:` and its label
+instead, and `foreign` says what is asked of it.
+"""
 
 import re
 import struct
@@ -37,6 +41,8 @@ from PyKCS11 import (
     CKO_SECRET_KEY,
     ckbytelist,
 )
+
+from softhsm import foreign
 
 KEY_SIZE: Final = 32
 NONCE_SIZE: Final = 12
@@ -77,6 +83,11 @@ def identity(object_id: str) -> bytes:
     return bytes.fromhex(object_id)
 
 
+def search(object_id: str) -> list[tuple[int, Any]]:
+    """The template that finds *object_id*."""
+    return foreign.search(object_id) or [(CKA_ID, identity(object_id))]
+
+
 def template(object_id: str, label: str) -> list[tuple[int, Any]]:
     """Everything a key needs except its value or its length."""
     return [
@@ -94,12 +105,16 @@ def newborn(object_id: str, label: str) -> list[tuple[int, Any]]:
     return [*template(object_id, label), (CKA_VALUE_LEN, KEY_SIZE)]
 
 
-def faults(session: PyKCS11.Session, handle: CK_OBJECT_HANDLE, *, born_here: bool) -> list[str]:
-    """Name the attributes of a key that are not as demanded.
+def faults(
+    session: PyKCS11.Session, handle: CK_OBJECT_HANDLE, object_id: str, *, born_here: bool
+) -> list[str]:
+    """Name the attributes of the key *object_id* that are not as demanded.
 
     C_GetAttributeValue can write (it completes an object that another process has half made), so this is for
     a key's first use and never for every call.
     """
+    if foreign.search(object_id):
+        return foreign.faults(session, handle)
     demanded = _KIND | {CKA_VALUE_LEN: KEY_SIZE} | _GUARDS | (_BIRTH if born_here else {})
     found = session.getAttributeValue(handle, [*demanded, CKA_ALLOWED_MECHANISMS])
     wrong = [PyKCS11.CKA[a] for a, value in zip(demanded, found[:-1], strict=True) if value != demanded[a]]

@@ -2,11 +2,13 @@
 
 import os
 import platform
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
 from PyKCS11 import CKF_RW_SESSION, CKF_TOKEN_INITIALIZED, CKU_SO, PyKCS11Error, PyKCS11Lib
 
+from softhsm import directory
 from softhsm.errors import ModuleMissingError, SoftHsmError, TokenLostError, TokenNotFoundError, translated
 from softhsm.lifetime import LOCK, Lifetime
 from softhsm.token import Token
@@ -17,15 +19,6 @@ _LABEL_SIZE: Final = 32
 # base64 are the 128 random bits that makes bearable. 255 is SoftHSM's own limit.
 _PIN_SIZES: Final = range(22, 256)
 
-_CONFIGURATION: Final = """\
-directories.tokendir = {tokens}
-objectstore.backend = file
-log.level = ERROR
-slots.removable = false
-slots.mechanisms = CKM_AES_GCM,CKM_AES_KEY_GEN
-library.reset_on_fork = true
-"""
-
 
 class Library:
     # The module's state is the process's: a second one loaded beside it would be the same one.
@@ -35,6 +28,8 @@ class Library:
         self.module = module
         self._life: Lifetime | None = None
         self._tokens: Path | None = None
+        self._listed: list[Token] = []
+        self.unreadable = 0
 
     @classmethod
     def find(cls, module: Path | None = None) -> Self:
@@ -46,12 +41,12 @@ class Library:
         raise ModuleMissingError(f"no {_MODULE} in {', '.join(str(c.parent) for c in candidates)}")
 
     def load(self, tokens: Path) -> None:
-        """Serve the token directory *tokens*. Whatever was opened before is lost."""
+        """Serve the tokens in the directory *tokens*. Whatever was opened before is lost."""
         with LOCK:
             if Library._loaded not in (None, self):
                 raise SoftHsmError("load: another Library of this process is loaded")
-            _check_directory(tokens)
-            configuration = _configure(tokens)
+            present = directory.check(tokens)
+            configuration = directory.configure(tokens)
             self.unload()
             os.environ["SOFTHSM2_CONF"] = str(configuration.absolute())
             pkcs11 = PyKCS11Lib()
@@ -60,11 +55,14 @@ class Library:
             except PyKCS11Error as error:
                 raise translated(error, "load") from error
             self._life, self._tokens, Library._loaded = Lifetime(pkcs11), tokens, self
+            self._listed = _listed(self._life)
+            self.unreadable = present - len(self._listed)
 
     def unload(self) -> None:
         with LOCK:
             if self._life is not None:
                 life, self._life, self._tokens, Library._loaded = self._life, None, None, None
+                self._listed, self.unreadable = [], 0
                 life.end()
 
     def initialize_token(self, label: str, user_pin: str, so_pin: str) -> Token:
@@ -73,7 +71,7 @@ class Library:
         _check_pins(user_pin, so_pin)
         with LOCK:
             tokens = self._required()[1]
-            if _entries(tokens):
+            if directory.entries(tokens):
                 # Asked of the directory, for SoftHSM does not list a token that it cannot read.
                 raise SoftHsmError("initialize: the token directory is not empty")
             serial = self._initialize(padded, user_pin, so_pin)
@@ -81,15 +79,13 @@ class Library:
             self.load(tokens)
             return self.find_token(serial)
 
+    def tokens(self) -> list[Token]:
+        """The tokens that were in the directory when it was loaded, but for *unreadable* ones."""
+        self._required()
+        return list(self._listed)
+
     def find_token(self, serial: str) -> Token:
-        life, _ = self._required()
-        with life.entered("find token") as pkcs11:
-            found = []
-            for slot in pkcs11.getSlotList(tokenPresent=True):
-                info = pkcs11.getTokenInfo(slot)
-                # One slot always stands open for a token yet to be made.
-                if info.flags & CKF_TOKEN_INITIALIZED and _text(info.serialNumber) == serial:
-                    found.append(Token(life, slot, serial, _text(info.label)))
+        found = [token for token in self.tokens() if token.serial == serial]
         if len(found) != 1:
             raise TokenNotFoundError(f"{len(found)} tokens have the serial {serial}")
         return found[0]
@@ -106,7 +102,7 @@ class Library:
                 session.logout()
             finally:
                 session.closeSession()
-            return _text(pkcs11.getTokenInfo(slot).serialNumber)
+            return str(pkcs11.getTokenInfo(slot).serialNumber).rstrip(" ")
 
     def _required(self) -> tuple[Lifetime, Path]:
         if self._life is None or self._tokens is None:
@@ -119,39 +115,6 @@ def _installed() -> list[Path]:
     multiarch = sorted(Path("/usr/lib").glob(f"{platform.machine()}-linux-*/softhsm"))
     others = map(Path, ("/usr/lib64/softhsm", "/usr/lib64/pkcs11", "/usr/local/lib/softhsm"))
     return [folder / _MODULE for folder in (Path("/usr/lib/softhsm"), *multiarch, *others)]
-
-
-def _entries(tokens: Path) -> list[Path]:
-    try:
-        return list(tokens.iterdir())
-    except OSError as error:
-        raise SoftHsmError(f"the token directory cannot be read: {error.strerror}") from error
-
-
-def _check_directory(tokens: Path) -> None:
-    if any(sign in str(tokens.absolute()) for sign in "=#\n"):
-        raise ValueError("SoftHSM cannot read '=' or '#' in the name of a token directory")
-    found = [entry for entry in _entries(tokens) if os.path.lexists(entry / "token.object")]
-    if len(found) > 1:
-        # Two with one serial, such as a copy left beside the original, make C_Initialize abort the process.
-        raise TokenNotFoundError(f"{len(found)} tokens are in the token directory, it should be one")
-
-
-def _configure(tokens: Path) -> Path:
-    """Write softhsm2.conf beside *tokens*, whole or not at all: an empty one means the system's directory."""
-    configuration = tokens.parent / "softhsm2.conf"
-    text = _CONFIGURATION.format(tokens=tokens.absolute()).encode()
-    draft = configuration.with_name(f".{configuration.name}.{os.getpid()}")
-    try:
-        if configuration.exists() and configuration.read_bytes() == text:
-            return configuration
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(text)
-        draft.replace(configuration)
-    except OSError as error:
-        raise SoftHsmError(f"softhsm2.conf cannot be written: {error.strerror}") from error
-    return configuration
 
 
 def _padded(label: str) -> str:
@@ -167,5 +130,17 @@ def _check_pins(user_pin: str, so_pin: str) -> None:
         raise ValueError("the PINs are two different ones of 22 to 255 random ASCII characters")
 
 
-def _text(padded: str) -> str:
-    return padded.rstrip(" ")
+def _listed(life: Lifetime) -> list[Token]:
+    """Ask every slot, before any login: where the directory is read-only, none answers after its own."""
+    listed = []
+    with life.entered("load") as pkcs11:
+        for slot in pkcs11.getSlotList(tokenPresent=True):
+            # SoftHSM 2.6 leaves out a token that it cannot read, 2.7 lists it and will not describe it.
+            with suppress(PyKCS11Error):
+                info = pkcs11.getTokenInfo(slot)
+                # One slot always stands open for a token yet to be made.
+                if info.flags & CKF_TOKEN_INITIALIZED:
+                    # Some programs pad the label with NULs.
+                    serial, label = info.serialNumber.rstrip(" "), info.label.rstrip(" \0")
+                    listed.append(Token(life, slot, serial, label))
+    return listed

@@ -6,6 +6,7 @@ from PyKCS11 import CKR_USER_ALREADY_LOGGED_IN, PyKCS11Error
 
 from softhsm.errors import SoftHsmError
 from softhsm.lifetime import Lifetime
+from softhsm.login import Login
 from softhsm.session import Session
 
 
@@ -29,9 +30,10 @@ class Token:
             anchor = pkcs11.openSession(self._slot)
             try:
                 anchor.login(user_pin)
-                return Session(self._life, self._slot, anchor, populated=bool(anchor.findObjects()))
+                login = Login(self._life, self._slot, anchor)
+                return Session(login, populated=bool(anchor.findObjects()))
             except BaseException as error:
-                # Closing the last session of the process also logs out.
+                # Closing the last session on the token also logs out.
                 with suppress(PyKCS11Error):
                     anchor.closeSession()
                 if isinstance(error, PyKCS11Error) and error.value == CKR_USER_ALREADY_LOGGED_IN:

@@ -1,75 +1,59 @@
 """Prove a token directory in a fresh process: `python -m softhsm.trial`.
 
-One JSON object comes on standard input, since a PIN must be in no argument and no environment; one goes out.
-A process of its own, for it must find only what is in the files, and because some damaged files make SoftHSM
-end or abort the process it runs in: no answer at all is a failed trial too.
+    {"module": path or null, "tokens": path, "tokens_expected": [{"serial", "user_pin", "keys": [KEY]}]}
+
+where a KEY is `{"object_id", "nonce", "plaintext", "aad", "ciphertext"}`, bytes in hex, and null for a
+ciphertext that is not known yet. The directory must hold these tokens and no others, and a token of ours
+these keys and no others. The answer is `{"ciphertexts": {serial: {object_id: hex}}}`.
 """
 
-import json
-import resource
 import sys
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import Any
 
-from softhsm.errors import SoftHsmError
-from softhsm.library import Library
+from softhsm import child, foreign
+from softhsm.child import Order, TrialFailedError
 from softhsm.session import Session
 
 
-class TrialFailedError(SoftHsmError):
-    """The token works, but does not hold or do what it should."""
+def run(order: Order) -> dict[str, Any]:
+    expected = order["tokens_expected"]
+    with child.loaded(order) as library, ExitStack() as opened:
+        found = [library.find_token(token["serial"]) for token in expected]
+        _compare("tokens", [token.serial for token in found], [token.serial for token in library.tokens()])
+        # All are open at once, as they will be to serve.
+        pairs = zip(found, expected, strict=True)
+        sessions = [opened.enter_context(child.opened(token, told["user_pin"])) for token, told in pairs]
+        proved = (_prove(*pair) for pair in zip(sessions, expected, strict=True))
+        return {"ciphertexts": {token.serial: known for token, known in zip(found, proved, strict=True)}}
 
 
-def run(order: Mapping[str, Any]) -> dict[str, str]:
-    """Open the token that *order* describes, and answer what each of its keys makes of its plaintext."""
-    module = order["module"]
-    library = Library.find(None if module is None else Path(module))
-    library.load(Path(order["tokens"]))
-    try:
-        session = library.find_token(order["serial"]).open(order["user_pin"])
-        try:
-            _compare([wanted["object_id"] for wanted in order["keys"]], session.object_ids())
-            return {wanted["object_id"]: _prove(session, wanted) for wanted in order["keys"]}
-        finally:
-            session.close()
-    finally:
-        library.unload()
+def _prove(session: Session, expected: Order) -> dict[str, str]:
+    keys = expected["keys"]
+    wanted = [key["object_id"] for key in keys]
+    # A token that another program made may hold what it likes beside the keys taken over.
+    if not any(map(foreign.search, wanted)):
+        _compare("keys", wanted, session.object_ids())
+    return {key["object_id"]: _prove_key(session, key) for key in keys}
 
 
-def _compare(wanted: list[str], found: list[str]) -> None:
-    if sorted(wanted) != found:
-        missing = ", ".join(sorted(set(wanted) - set(found))) or "none"
-        extra = ", ".join(sorted(set(found) - set(wanted))) or "none"
-        raise TrialFailedError(f"the keys are not those listed; missing: {missing}; not listed: {extra}")
-
-
-def _prove(session: Session, wanted: Mapping[str, Any]) -> str:
-    object_id = wanted["object_id"]
-    nonce, plaintext, aad = (bytes.fromhex(wanted[field]) for field in ("nonce", "plaintext", "aad"))
+def _prove_key(session: Session, wanted: Order) -> str:
+    object_id, known = wanted["object_id"], wanted["ciphertext"]
     session.inspect(object_id)
-    ciphertext = session.encrypt(object_id, nonce, plaintext, aad)
+    ciphertext = child.probed(session, object_id, wanted)
     # Objects have no integrity check in SoftHSM: one flipped bit gives another key under the same id.
-    if wanted["ciphertext"] is not None and ciphertext != bytes.fromhex(wanted["ciphertext"]):
+    if known is not None and ciphertext != bytes.fromhex(known):
         raise TrialFailedError(f"key {object_id} is not the key it was")
-    if session.decrypt(object_id, nonce, ciphertext, aad) != plaintext:
-        raise TrialFailedError(f"key {object_id} does not open what it closed")
     return ciphertext.hex()
 
 
-def main() -> int:
-    # A core would hold the PIN, and SoftHSM does abort on some damaged files.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
-        answer: dict[str, Any] = {"ciphertexts": run(json.load(sys.stdin))}
-    except SoftHsmError as error:
-        answer = {"error": type(error).__name__, "detail": str(error)}
-    except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
-        # Their texts may quote the order, and the PIN is in it.
-        answer = {"error": type(error).__name__, "detail": "the order could not be read or carried out"}
-    json.dump(answer, sys.stdout)
-    return 1 if "error" in answer else 0
+def _compare(what: str, wanted: Iterable[str], found: Iterable[str]) -> None:
+    if sorted(wanted) != sorted(found):
+        missing = ", ".join(sorted(set(wanted) - set(found))) or "none"
+        extra = ", ".join(sorted(set(found) - set(wanted))) or "none"
+        raise TrialFailedError(f"the {what} are not those listed; missing: {missing}; not listed: {extra}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(child.answer(run))

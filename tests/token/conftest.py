@@ -136,23 +136,55 @@ def order(tokens: Path, token: Token, user_pin: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def trial(library: Library, order: dict[str, Any]) -> Callable[..., dict[str, Any]]:
-    """Run `python -m softhsm.trial`; answer its verdict, with the exit code in it."""
+def run_in(library: Library) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run modules in a process of their own, *question* at their standard input; answer what they say."""
 
-    def run(keys: list[dict[str, str | None]], **changes: str) -> dict[str, Any]:
-        # The trial logs in, and two processes that do so at once break each other.
+    def run(*program: str, question: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+        # They log in, and two processes that do so at once break each other.
         library.unload()
         done = subprocess.run(
-            [sys.executable, "-m", "softhsm.trial"],
-            input=json.dumps(order | {"keys": keys} | changes),
+            [sys.executable, "-m", *program],
+            input=json.dumps(question),
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=120,
+            cwd=Path(__file__).parents[2],
         )
         assert not done.stderr
-        assert order["user_pin"] not in done.stdout
-        verdict: dict[str, Any] = json.loads(done.stdout)
-        return verdict | {"exit": done.returncode}
+        return done
+
+    return run
+
+
+@pytest.fixture
+def run_child(
+    run_in: Callable[..., subprocess.CompletedProcess[str]],
+) -> Callable[..., dict[str, Any]]:
+    """Run a program of the room; answer what it says, with the exit code in it."""
+
+    def run(*program: str, question: dict[str, Any]) -> dict[str, Any]:
+        done = run_in(*program, question=question)
+        # A short PIN may stand in any hex.
+        assert not any(pin in done.stdout for pin in _pins(question) if len(pin) > 4)
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer | {"exit": done.returncode}
+
+    return run
+
+
+def _pins(question: dict[str, Any]) -> list[str]:
+    return [token["user_pin"] for token in question.get("tokens_expected", [question])]
+
+
+@pytest.fixture
+def trial(run_child: Callable[..., dict[str, Any]], order: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+    """Run `python -m softhsm.trial` on the one token."""
+
+    def run(keys: list[dict[str, str | None]], **changes: str) -> dict[str, Any]:
+        told = order | changes
+        expected = {"serial": told["serial"], "user_pin": told["user_pin"], "keys": keys}
+        question = {"module": told["module"], "tokens": told["tokens"], "tokens_expected": [expected]}
+        return run_child("softhsm.trial", question=question)
 
     return run

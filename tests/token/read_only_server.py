@@ -1,55 +1,46 @@
-"""Serve from a token directory that may not be written; root first gives up its right to do so anyway."""
+"""Serve from a token directory that may not be written. Run by `tests.token.unprivileged`."""
 
-import ctypes
 import json
 import os
 import sys
 from pathlib import Path
 
-from softhsm import Library, TamperedError, TokenLostError
+from softhsm import Library, Session, TamperedError, TokenLostError
 
-_CAPABILITY_VERSION_3 = 0x20080522
-_MAY_OVERRIDE = 0b110  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
 _NONCE = bytes(12)
 
 
-def _obey_permissions() -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    # Two rounds of effective, permitted and inheritable.
-    sets = (ctypes.c_uint32 * 6)()
-    if libc.capget(header, sets):
-        raise OSError(ctypes.get_errno(), "capget")
-    sets[0] &= ~_MAY_OVERRIDE
-    if libc.capset(header, sets):
-        raise OSError(ctypes.get_errno(), "capset")
+def _use(session: Session, object_id: str) -> None:
+    ciphertext = session.encrypt(object_id, _NONCE, b"secret", b"aad")
+    try:
+        session.decrypt(object_id, _NONCE, ciphertext, b"other")
+    except TamperedError:
+        pass
+    else:
+        raise AssertionError("the tag was not looked at")
+    if session.decrypt(object_id, _NONCE, ciphertext, b"aad") != b"secret":
+        raise AssertionError("the answer is wrong")
 
 
 def main() -> None:
     order = json.load(sys.stdin)
-    tokens, object_id = Path(order["tokens"]), order["object_id"]
-    _obey_permissions()
+    tokens, served = Path(order["tokens"]), order["served"]
     if os.access(tokens, os.W_OK, effective_ids=True):
         raise AssertionError("the directory can be written")
     library = Library.find()
-    for _ in range(2):  # every load is good for one login
+    for _ in range(2):  # every load is good for one login on each token
         library.load(tokens)
-        session = library.find_token(order["serial"]).open(order["user_pin"])
-        ciphertext = session.encrypt(object_id, _NONCE, b"secret", b"aad")
+        sessions = [library.find_token(one["serial"]).open(one["user_pin"]) for one in served]
+        for session, one in zip(sessions, served, strict=True):
+            _use(session, one["object_id"])
+        for session in sessions:
+            session.close()
+    for one in served:
         try:
-            session.decrypt(object_id, _NONCE, ciphertext, b"other")
-        except TamperedError:
-            pass
-        else:
-            raise AssertionError("the tag was not looked at")
-        if session.decrypt(object_id, _NONCE, ciphertext, b"aad") != b"secret":
-            raise AssertionError("the answer is wrong")
-        session.close()
-    try:
-        library.find_token(order["serial"]).open(order["user_pin"])
-    except TokenLostError:
-        library.unload()
-        sys.stdout.write("served\n")
+            library.find_token(one["serial"]).open(one["user_pin"])
+        except TokenLostError:
+            sys.stdout.write("served\n")
+    library.unload()
 
 
 if __name__ == "__main__":

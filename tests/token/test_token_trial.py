@@ -8,7 +8,7 @@ from typing import Any
 import PyKCS11
 import pytest
 
-from softhsm import Session
+from softhsm import Session, Token
 
 Trial = Callable[..., dict[str, Any]]
 
@@ -28,8 +28,8 @@ def good(session: Session, object_id: str) -> dict[str, str | None]:
     return wanted(object_id, session.encrypt(object_id, NONCE, PLAINTEXT, AAD))
 
 
-def test_proves_a_good_token(trial: Trial, good: dict[str, str | None]) -> None:
-    answers = {good["object_id"]: good["ciphertext"]}
+def test_proves_a_good_token(trial: Trial, token: Token, good: dict[str, str | None]) -> None:
+    answers = {token.serial: {good["object_id"]: good["ciphertext"]}}
     assert trial([good]) == {"exit": 0, "ciphertexts": answers}
     assert trial([good | {"ciphertext": None}]) == {"exit": 0, "ciphertexts": answers}
 
