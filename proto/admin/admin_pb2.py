@@ -24,19 +24,35 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17proto/admin/admin.proto\x12\x0fkleidi.admin.v1\"\x0f\n\rReportRequest\"\xcc\x01\n\x0bReportReply\x12\r\n\x05state\x18\x01 \x01(\t\x12\x11\n\treason_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06socket\x18\x04 \x01(\t\x12\x0e\n\x06key_id\x18\x05 \x01(\t\x12\x0f\n\x07lineage\x18\x06 \x01(\t\x12\x0e\n\x06keyset\x18\x07 \x01(\t\x12\x12\n\ngeneration\x18\x08 \x01(\x04\x12\x12\n\nprotection\x18\t \x01(\t\x12\"\n\x04keys\x18\n \x03(\x0b\x32\x14.kleidi.admin.v1.Key\"$\n\x03Key\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t2Q\n\x05\x41\x64min\x12H\n\x06Report\x12\x1e.kleidi.admin.v1.ReportRequest\x1a\x1c.kleidi.admin.v1.ReportReply\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17proto/admin/admin.proto\x12\x0fkleidi.admin.v1\"\x0f\n\rReportRequest\"\xcc\x01\n\x0bReportReply\x12\r\n\x05state\x18\x01 \x01(\t\x12\x11\n\treason_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06socket\x18\x04 \x01(\t\x12\x0e\n\x06key_id\x18\x05 \x01(\t\x12\x0f\n\x07lineage\x18\x06 \x01(\t\x12\x0e\n\x06keyset\x18\x07 \x01(\t\x12\x12\n\ngeneration\x18\x08 \x01(\x04\x12\x12\n\nprotection\x18\t \x01(\t\x12\"\n\x04keys\x18\n \x03(\x0b\x32\x14.kleidi.admin.v1.Key\"v\n\x03Key\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05since\x18\x04 \x01(\x03\x12\x0f\n\x07\x61\x64opted\x18\x05 \x01(\x08\x12\x0f\n\x07wrapped\x18\x06 \x01(\x04\x12\x11\n\tunwrapped\x18\x07 \x01(\x04\"\xa0\x01\n\rChangeRequest\x12\x0c\n\x04verb\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\r\n\x05typed\x18\x03 \x01(\t\x12\x15\n\rexpect_keyset\x18\x04 \x01(\t\x12\x13\n\x06stored\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\r\n\x05\x66orce\x18\x06 \x01(\x08\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x08 \x01(\x08\x42\t\n\x07_stored\"b\n\x0b\x43hangeReply\x12\x0c\n\x04said\x18\x01 \x03(\t\x12\x0e\n\x06keyset\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12!\n\x03key\x18\x04 \x01(\x0b\x32\x14.kleidi.admin.v1.Key\";\n\x0c\x43heckRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x13\n\x06stored\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\t\n\x07_stored\"v\n\nCheckReply\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12.\n\nconditions\x18\x02 \x03(\x0b\x32\x1a.kleidi.admin.v1.Condition\x12\x13\n\x0bmay_disable\x18\x03 \x01(\x08\x12\x13\n\x0bmay_destroy\x18\x04 \x01(\x08\"8\n\tCondition\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07verdict\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"\xcf\x01\n\x0c\x41\x64optRequest\x12\x37\n\x05\x66iles\x18\x01 \x03(\x0b\x32(.kleidi.admin.v1.AdoptRequest.FilesEntry\x12\x0b\n\x03pin\x18\x02 \x01(\t\x12\x13\n\x0btoken_label\x18\x03 \x01(\t\x12\x11\n\tkey_label\x18\x04 \x01(\t\x12\x12\n\nannotation\x18\x05 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x06 \x01(\x08\x1a,\n\nFilesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x32\xaa\x02\n\x05\x41\x64min\x12H\n\x06Report\x12\x1e.kleidi.admin.v1.ReportRequest\x1a\x1c.kleidi.admin.v1.ReportReply\"\x00\x12H\n\x06\x43hange\x12\x1e.kleidi.admin.v1.ChangeRequest\x1a\x1c.kleidi.admin.v1.ChangeReply\"\x00\x12\x45\n\x05\x43heck\x12\x1d.kleidi.admin.v1.CheckRequest\x1a\x1b.kleidi.admin.v1.CheckReply\"\x00\x12\x46\n\x05\x41\x64opt\x12\x1d.kleidi.admin.v1.AdoptRequest\x1a\x1c.kleidi.admin.v1.ChangeReply\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.admin.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ADOPTREQUEST_FILESENTRY']._loaded_options = None
+  _globals['_ADOPTREQUEST_FILESENTRY']._serialized_options = b'8\001'
   _globals['_REPORTREQUEST']._serialized_start=44
   _globals['_REPORTREQUEST']._serialized_end=59
   _globals['_REPORTREPLY']._serialized_start=62
   _globals['_REPORTREPLY']._serialized_end=266
   _globals['_KEY']._serialized_start=268
-  _globals['_KEY']._serialized_end=304
-  _globals['_ADMIN']._serialized_start=306
-  _globals['_ADMIN']._serialized_end=387
+  _globals['_KEY']._serialized_end=386
+  _globals['_CHANGEREQUEST']._serialized_start=389
+  _globals['_CHANGEREQUEST']._serialized_end=549
+  _globals['_CHANGEREPLY']._serialized_start=551
+  _globals['_CHANGEREPLY']._serialized_end=649
+  _globals['_CHECKREQUEST']._serialized_start=651
+  _globals['_CHECKREQUEST']._serialized_end=710
+  _globals['_CHECKREPLY']._serialized_start=712
+  _globals['_CHECKREPLY']._serialized_end=830
+  _globals['_CONDITION']._serialized_start=832
+  _globals['_CONDITION']._serialized_end=888
+  _globals['_ADOPTREQUEST']._serialized_start=891
+  _globals['_ADOPTREQUEST']._serialized_end=1098
+  _globals['_ADOPTREQUEST_FILESENTRY']._serialized_start=1054
+  _globals['_ADOPTREQUEST_FILESENTRY']._serialized_end=1098
+  _globals['_ADMIN']._serialized_start=1101
+  _globals['_ADMIN']._serialized_end=1399
 # @@protoc_insertion_point(module_scope)

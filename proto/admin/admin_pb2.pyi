@@ -50,7 +50,7 @@ class ReportReply(_message.Message):
     PROTECTION_FIELD_NUMBER: _builtins.int
     KEYS_FIELD_NUMBER: _builtins.int
     state: _builtins.str
-    """OPERATIONAL, DEGRADED, SEALED, UNPROVISIONED or FAILED."""
+    """OPERATIONAL, DEGRADED, STARTING, SEALED, UNPROVISIONED or FAILED."""
     reason_id: _builtins.str
     """Empty when OPERATIONAL; else a fault's stable id and its sentence."""
     reason: _builtins.str
@@ -94,18 +94,258 @@ class Key(_message.Message):
 
     KEY_ID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    ADOPTED_FIELD_NUMBER: _builtins.int
+    WRAPPED_FIELD_NUMBER: _builtins.int
+    UNWRAPPED_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
     state: _builtins.str
+    """staged, primary, retired, disabled or destroyed."""
+    name: _builtins.str
+    """v1, v2, ..."""
+    since: _builtins.int
+    """Unix seconds since when it is in that state."""
+    adopted: _builtins.bool
+    """Whether another plugin made it."""
+    wrapped: _builtins.int
+    """How often this node used it."""
+    unwrapped: _builtins.int
     def __init__(
         self,
         *,
         key_id: _builtins.str = ...,
         state: _builtins.str = ...,
+        name: _builtins.str = ...,
+        since: _builtins.int = ...,
+        adopted: _builtins.bool = ...,
+        wrapped: _builtins.int = ...,
+        unwrapped: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adopted", b"adopted", "key_id", b"key_id", "name", b"name", "since", b"since", "state", b"state", "unwrapped", b"unwrapped", "wrapped", b"wrapped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Key: _TypeAlias = Key  # noqa: Y015
+
+@_typing.final
+class ChangeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERB_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    TYPED_FIELD_NUMBER: _builtins.int
+    EXPECT_KEYSET_FIELD_NUMBER: _builtins.int
+    STORED_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    verb: _builtins.str
+    """stage, promote, rotate, retire, disable, enable or destroy."""
+    key: _builtins.str
+    """v1 or a key id; empty for stage and rotate."""
+    typed: _builtins.str
+    """Destroy only: the whole key id, typed by a person."""
+    expect_keyset: _builtins.str
+    """When not empty: refuse unless the key set has this hash."""
+    stored: _builtins.int
+    """How many stored objects a whole count found under the key; absent when nobody counted."""
+    force: _builtins.bool
+    """Disable only: do it although not every condition holds."""
+    reason: _builtins.str
+    dry_run: _builtins.bool
+    """Say what would happen and change nothing."""
+    def __init__(
+        self,
+        *,
+        verb: _builtins.str = ...,
+        key: _builtins.str = ...,
+        typed: _builtins.str = ...,
+        expect_keyset: _builtins.str = ...,
+        stored: _builtins.int | None = ...,
+        force: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_stored", b"_stored", "stored", b"stored"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stored", b"_stored", "dry_run", b"dry_run", "expect_keyset", b"expect_keyset", "force", b"force", "key", b"key", "reason", b"reason", "stored", b"stored", "typed", b"typed", "verb", b"verb"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__stored: _TypeAlias = _typing.Literal["stored"]  # noqa: Y015
+    _WhichOneofArgType__stored: _TypeAlias = _typing.Literal["_stored", b"_stored"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stored) -> _WhichOneofReturnType__stored | None: ...
+
+Global___ChangeRequest: _TypeAlias = ChangeRequest  # noqa: Y015
+
+@_typing.final
+class ChangeReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAID_FIELD_NUMBER: _builtins.int
+    KEYSET_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    keyset: _builtins.str
+    generation: _builtins.int
+    @_builtins.property
+    def said(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was done, a sentence each."""
+
+    @_builtins.property
+    def key(self) -> Global___Key: ...
+    def __init__(
+        self,
+        *,
+        said: _abc.Iterable[_builtins.str] | None = ...,
+        keyset: _builtins.str = ...,
+        generation: _builtins.int = ...,
+        key: Global___Key | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "key", b"key", "keyset", b"keyset", "said", b"said"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangeReply: _TypeAlias = ChangeReply  # noqa: Y015
+
+@_typing.final
+class CheckRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    STORED_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    stored: _builtins.int
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        stored: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_stored", b"_stored", "stored", b"stored"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stored", b"_stored", "key", b"key", "stored", b"stored"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__stored: _TypeAlias = _typing.Literal["stored"]  # noqa: Y015
+    _WhichOneofArgType__stored: _TypeAlias = _typing.Literal["_stored", b"_stored"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stored) -> _WhichOneofReturnType__stored | None: ...
+
+Global___CheckRequest: _TypeAlias = CheckRequest  # noqa: Y015
+
+@_typing.final
+class CheckReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    CONDITIONS_FIELD_NUMBER: _builtins.int
+    MAY_DISABLE_FIELD_NUMBER: _builtins.int
+    MAY_DESTROY_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    may_disable: _builtins.bool
+    may_destroy: _builtins.bool
+    @_builtins.property
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Condition]: ...
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        conditions: _abc.Iterable[Global___Condition] | None = ...,
+        may_disable: _builtins.bool = ...,
+        may_destroy: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "key_id", b"key_id", "may_destroy", b"may_destroy", "may_disable", b"may_disable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckReply: _TypeAlias = CheckReply  # noqa: Y015
+
+@_typing.final
+class Condition(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    verdict: _builtins.str
+    """PASS, FAIL or UNKNOWN."""
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        verdict: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Condition: _TypeAlias = Condition  # noqa: Y015
+
+@_typing.final
+class AdoptRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FilesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.bytes
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.bytes = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    FILES_FIELD_NUMBER: _builtins.int
+    PIN_FIELD_NUMBER: _builtins.int
+    TOKEN_LABEL_FIELD_NUMBER: _builtins.int
+    KEY_LABEL_FIELD_NUMBER: _builtins.int
+    ANNOTATION_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    pin: _builtins.str
+    token_label: _builtins.str
+    """Chooses among several tokens; may be empty when there is one."""
+    key_label: _builtins.str
+    """The key's label, which is its key id as well."""
+    annotation: _builtins.str
+    """The annotation that its ciphertexts carry, where the label does not tell."""
+    dry_run: _builtins.bool
+    @_builtins.property
+    def files(self) -> _containers.ScalarMap[_builtins.str, _builtins.bytes]:
+        """The token directory's files by relative name: a copy, the directory itself is not touched."""
+
+    def __init__(
+        self,
+        *,
+        files: _abc.Mapping[_builtins.str, _builtins.bytes] | None = ...,
+        pin: _builtins.str = ...,
+        token_label: _builtins.str = ...,
+        key_label: _builtins.str = ...,
+        annotation: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotation", b"annotation", "dry_run", b"dry_run", "files", b"files", "key_label", b"key_label", "pin", b"pin", "token_label", b"token_label"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdoptRequest: _TypeAlias = AdoptRequest  # noqa: Y015

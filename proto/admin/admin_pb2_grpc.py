@@ -39,6 +39,21 @@ class AdminStub:
                 request_serializer=proto_dot_admin_dot_admin__pb2.ReportRequest.SerializeToString,
                 response_deserializer=proto_dot_admin_dot_admin__pb2.ReportReply.FromString,
                 _registered_method=True)
+        self.Change = channel.unary_unary(
+                '/kleidi.admin.v1.Admin/Change',
+                request_serializer=proto_dot_admin_dot_admin__pb2.ChangeRequest.SerializeToString,
+                response_deserializer=proto_dot_admin_dot_admin__pb2.ChangeReply.FromString,
+                _registered_method=True)
+        self.Check = channel.unary_unary(
+                '/kleidi.admin.v1.Admin/Check',
+                request_serializer=proto_dot_admin_dot_admin__pb2.CheckRequest.SerializeToString,
+                response_deserializer=proto_dot_admin_dot_admin__pb2.CheckReply.FromString,
+                _registered_method=True)
+        self.Adopt = channel.unary_unary(
+                '/kleidi.admin.v1.Admin/Adopt',
+                request_serializer=proto_dot_admin_dot_admin__pb2.AdoptRequest.SerializeToString,
+                response_deserializer=proto_dot_admin_dot_admin__pb2.ChangeReply.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -51,6 +66,27 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Change(self, request, context):
+        """Does something with a key, or says why not. Nothing has changed when it fails.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Check(self, request, context):
+        """Whether it is safe to do without a key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Adopt(self, request, context):
+        """Takes over another plugin's token, to decrypt what it wrote.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -58,6 +94,21 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.Report,
                     request_deserializer=proto_dot_admin_dot_admin__pb2.ReportRequest.FromString,
                     response_serializer=proto_dot_admin_dot_admin__pb2.ReportReply.SerializeToString,
+            ),
+            'Change': grpc.unary_unary_rpc_method_handler(
+                    servicer.Change,
+                    request_deserializer=proto_dot_admin_dot_admin__pb2.ChangeRequest.FromString,
+                    response_serializer=proto_dot_admin_dot_admin__pb2.ChangeReply.SerializeToString,
+            ),
+            'Check': grpc.unary_unary_rpc_method_handler(
+                    servicer.Check,
+                    request_deserializer=proto_dot_admin_dot_admin__pb2.CheckRequest.FromString,
+                    response_serializer=proto_dot_admin_dot_admin__pb2.CheckReply.SerializeToString,
+            ),
+            'Adopt': grpc.unary_unary_rpc_method_handler(
+                    servicer.Adopt,
+                    request_deserializer=proto_dot_admin_dot_admin__pb2.AdoptRequest.FromString,
+                    response_serializer=proto_dot_admin_dot_admin__pb2.ChangeReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -87,6 +138,87 @@ class Admin:
             '/kleidi.admin.v1.Admin/Report',
             proto_dot_admin_dot_admin__pb2.ReportRequest.SerializeToString,
             proto_dot_admin_dot_admin__pb2.ReportReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Change(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kleidi.admin.v1.Admin/Change',
+            proto_dot_admin_dot_admin__pb2.ChangeRequest.SerializeToString,
+            proto_dot_admin_dot_admin__pb2.ChangeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Check(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kleidi.admin.v1.Admin/Check',
+            proto_dot_admin_dot_admin__pb2.CheckRequest.SerializeToString,
+            proto_dot_admin_dot_admin__pb2.CheckReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Adopt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kleidi.admin.v1.Admin/Adopt',
+            proto_dot_admin_dot_admin__pb2.AdoptRequest.SerializeToString,
+            proto_dot_admin_dot_admin__pb2.ChangeReply.FromString,
             options,
             channel_credentials,
             insecure,

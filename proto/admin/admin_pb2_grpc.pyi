@@ -35,12 +35,24 @@ class AdminStub:
     def __new__(cls, channel: _aio.Channel) -> AdminAsyncStub: ...
     Report: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ReportRequest, _admin_pb2.ReportReply]
     """How the appliance stands, in full."""
+    Change: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ChangeRequest, _admin_pb2.ChangeReply]
+    """Does something with a key, or says why not. Nothing has changed when it fails."""
+    Check: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CheckRequest, _admin_pb2.CheckReply]
+    """Whether it is safe to do without a key."""
+    Adopt: _grpc.UnaryUnaryMultiCallable[_admin_pb2.AdoptRequest, _admin_pb2.ChangeReply]
+    """Takes over another plugin's token, to decrypt what it wrote."""
 
 @_typing.type_check_only
 class AdminAsyncStub(AdminStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Report: _aio.UnaryUnaryMultiCallable[_admin_pb2.ReportRequest, _admin_pb2.ReportReply]  # type: ignore[assignment]
     """How the appliance stands, in full."""
+    Change: _aio.UnaryUnaryMultiCallable[_admin_pb2.ChangeRequest, _admin_pb2.ChangeReply]  # type: ignore[assignment]
+    """Does something with a key, or says why not. Nothing has changed when it fails."""
+    Check: _aio.UnaryUnaryMultiCallable[_admin_pb2.CheckRequest, _admin_pb2.CheckReply]  # type: ignore[assignment]
+    """Whether it is safe to do without a key."""
+    Adopt: _aio.UnaryUnaryMultiCallable[_admin_pb2.AdoptRequest, _admin_pb2.ChangeReply]  # type: ignore[assignment]
+    """Takes over another plugin's token, to decrypt what it wrote."""
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -50,5 +62,29 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ReportReply, _abc.Awaitable[_admin_pb2.ReportReply]]:
         """How the appliance stands, in full."""
+
+    @_abc_1.abstractmethod
+    def Change(
+        self,
+        request: _admin_pb2.ChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ChangeReply, _abc.Awaitable[_admin_pb2.ChangeReply]]:
+        """Does something with a key, or says why not. Nothing has changed when it fails."""
+
+    @_abc_1.abstractmethod
+    def Check(
+        self,
+        request: _admin_pb2.CheckRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.CheckReply, _abc.Awaitable[_admin_pb2.CheckReply]]:
+        """Whether it is safe to do without a key."""
+
+    @_abc_1.abstractmethod
+    def Adopt(
+        self,
+        request: _admin_pb2.AdoptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ChangeReply, _abc.Awaitable[_admin_pb2.ChangeReply]]:
+        """Takes over another plugin's token, to decrypt what it wrote."""
 
 def add_AdminServicer_to_server(servicer: AdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,1 @@
+"""etcd's range read, generated from kv.proto."""

@@ -1,0 +1,1 @@
+"""What the API server stores, generated from encrypted_object.proto."""
