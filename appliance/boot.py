@@ -4,65 +4,31 @@ Stays resident beside the server, so it imports supervisord and nothing else of 
 """
 
 import argparse
-import json
 import os
 import signal
 import socket
 import stat
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from supervisor import events, loggers
+from supervisor import events
+from supervisor.loggers import getLogger
 from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.options import ServerOptions
 from supervisor.states import SupervisorStates
 from supervisor.supervisord import Supervisor
+
+from appliance.output import Lines, write
 
 Untyped = Any  # supervisor has no types
 
 CONFIG = "/usr/share/kleidi/supervisord.conf"  # where the image has it; a checkout names its own
 CONTROL = "/dev/shm/kleidi-supervisor"  # noqa: S108  # memory, and writable below a read-only root
 TERMINATION_LOG = Path("/dev/termination-log")  # the kubelet shows its text as the container's reason
-WORDS = {
-    loggers.LevelsByName.WARN: "warning",
-    loggers.LevelsByName.ERRO: "error",
-    loggers.LevelsByName.CRIT: "critical",
-}
 USAGE = 2  # how every kleidi command ends when its configuration cannot work
-
-
-def write(descriptor: int, data: bytes) -> None:
-    """Writes all of it, unless nobody listens any more: that is no reason to stop working."""
-    rest = memoryview(data)
-    with suppress(OSError):
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-
-
-class Lines(loggers.Handler):  # type: ignore[misc]  # supervisor has no types
-    """supervisord's log on stderr, in the forms of appliance/logs.py (which would bring `logging` along)."""
-
-    # Only the environment is asked; the file that may set it as well takes a parser to read.
-    json = os.environ.get("KLEIDI_LOG_FORMAT") != "text"
-
-    def __init__(self, level: int) -> None:
-        super().__init__()
-        self.setLevel(level)
-
-    def emit(self, record: Untyped) -> None:
-        level, text = WORDS.get(record.level, "info"), record.asdict()["message"]
-        if self.json:
-            line = json.dumps({"ts": round(time.time() * 1000, 3), "level": level, "msg": text})
-        else:
-            line = f"{time.strftime('%H:%M:%S')} {level:7} {text}"
-        write(2, f"{line}\n".encode(errors="replace"))
-
-    def close(self) -> None:
-        """Nothing was opened."""
 
 
 class Foreground(ServerOptions):  # type: ignore[misc]  # supervisor has no types
@@ -73,10 +39,10 @@ class Foreground(ServerOptions):  # type: ignore[misc]  # supervisor has no type
 
     def make_logger(self) -> None:
         """The few lines of supervisord's own look like the programs' and go where theirs go."""
-        self.logger = loggers.getLogger(self.loglevel)
+        self.logger = getLogger(self.loglevel)
         self.logger.addHandler(Lines(self.loglevel))
         for text in self.parse_criticals + self.parse_warnings:
-            self.logger.warning(text)
+            self.logger.error(text)
 
     def set_uid_or_exit(self) -> None:
         """Stays who it is: the container's runtime has chosen the user, who need not be in /etc/passwd."""
@@ -186,6 +152,8 @@ def control_directory() -> Iterator[None]:
         sys.exit(_refusal(f"SUPERVISOR_DIR {path}: {error.strerror}"))
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         sys.exit(_refusal(f"SUPERVISOR_DIR {path} must be a directory of this user's alone (mode 0700)"))
+    # supervisord asks for a directory for temporary files and uses none; below a read-only root there may be none.
+    os.environ.setdefault("TMPDIR", str(path))
     try:
         yield
     finally:

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# `make run`: the appliance in the foreground, its state below RUN_DIR, with the weakest protection there is.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+dir=$(realpath --canonicalize-missing "${RUN_DIR:-.run}")
+memory=/dev/shm/kleidi-$(printf %s "$dir" | cksum | cut -d ' ' -f 1)
+socket=$dir/run/kms.sock
+admin=$dir/admin/admin.sock
+
+length=$(printf %s "$admin" | wc -c)
+# A Unix socket's path has 107 bytes (unix(7)), and a name in use is taken over by way of a slightly longer one.
+if ((length > 107 - 13)); then
+  echo "RUN_DIR is too long for a Unix socket below it: $admin has $length bytes of $((107 - 13)); choose a shorter one" >&2
+  exit 2
+fi
+if [[ ! -w /dev/shm ]]; then
+  echo "/dev/shm must be there and writable: the open token lives only in memory" >&2
+  exit 1
+fi
+umask 077
+mkdir -p "$dir/volume" "$dir/etc" "$dir/run" "$dir/admin"
+
+# What the caller has set wins, for the curious.
+export KLEIDI_PROVISION=${KLEIDI_PROVISION:-auto} KLEIDI_SLOT=${KLEIDI_SLOT:-volume}
+export KLEIDI_ALLOW_UNMOUNTED=true KLEIDI_LOG_FORMAT=${KLEIDI_LOG_FORMAT:-text}
+export KLEIDI_VOLUME_DIR=$dir/volume KLEIDI_ANCHOR_FILE=$dir/etc/anchor.json KLEIDI_MEMORY_DIR=$memory
+export KLEIDI_SOCKET=$socket KLEIDI_ADMIN_SOCKET=$admin
+export SUPERVISOR_DIR=$memory-supervisor
+
+announce() {
+  .venv/bin/kleidi status --wait 60 || return 0
+  printf '\nGive this to kube-apiserver with --encryption-provider-config:\n\n'
+  .venv/bin/kleidi encryption-config
+  printf '\nCtrl-C stops the appliance; its state stays in %s\n' "$dir"
+}
+
+# A process group of its own, so that it can be ended with all it started.
+set -m
+announce &
+announcer=$!
+set +m
+
+.venv/bin/python -m appliance.boot --config container/supervisord.conf &
+appliance=$!
+# A terminal's signals reach the appliance as well, as a member of this group; getting one twice does it no harm.
+for signal in INT TERM HUP; do
+  # shellcheck disable=SC2064 # the signal's name is meant now, the rest is constant by now
+  trap "interrupted=yes; kill -$signal $appliance 2>/dev/null || true" $signal
+done
+trap 'kill -TERM -- -$announcer 2>/dev/null || true; rmdir "$memory" 2>/dev/null || true' EXIT
+
+interrupted=yes
+while [[ $interrupted ]]; do # a trapped signal ends wait, not the appliance (bash(1), SIGNALS)
+  interrupted=
+  code=0
+  wait "$appliance" || code=$?
+done
+exit "$code"
