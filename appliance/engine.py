@@ -7,23 +7,31 @@ import json
 import secrets
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import softhsm
 from appliance import faults
-from appliance.faults import KleidiError
+from appliance.faults import Fault, KleidiError
 from appliance.keys import key_id
 from appliance.keys.cipher import CipherLostError, TamperedError
-from appliance.keys.keyset import KeySet
+from appliance.keys.keyset import KeySet, KeyState
 from appliance.volume import memory
-from appliance.volume.payload import TokenImage
+from appliance.volume.payload import FoundToken, TokenImage
 
 _LABEL = "kleidi"
-_TRIAL_SECONDS = 60
+_CHILD_SECONDS = 60
+_PROBE = {
+    "nonce": key_id.PROBE_NONCE.hex(),
+    "plaintext": key_id.PROBE_PLAINTEXT.hex(),
+    "aad": key_id.PROBE_AAD.hex(),
+}
 
 
 class SoftHsmEngine:
-    """A token in memory. All calls come from one thread at a time."""
+    """A token in memory. Opening comes from one thread; the token room has a lock for the rest."""
 
     # Nothing outside takes part, and PyKCS11 holds the interpreter's lock for the 70 us of a call
     # whichever thread makes it (no PyEval_SaveThread in its module): a second thread would buy nothing.
@@ -32,7 +40,8 @@ class SoftHsmEngine:
     def __init__(self, module: Path | None = None) -> None:
         self._module = module
         self._library: softhsm.Library | None = None
-        self._session: softhsm.Session | None = None
+        self._sessions: dict[str, softhsm.Session] = {}
+        self._own = ""
 
     def make(self, scratch: Path, object_id: str) -> tuple[TokenImage, bytes]:
         """A new token with one new key named *object_id*, and that key's known answer."""
@@ -42,9 +51,9 @@ class SoftHsmEngine:
         try:
             self._load(tokens)
             token = self._loaded().initialize_token(_LABEL, user_pin, so_pin)
-            self._session = token.open(user_pin)
-            self._session.generate(object_id, _LABEL)
-            known_answer = self._session.encrypt(
+            session = self._sessions[token.serial] = token.open(user_pin)
+            session.generate(object_id, _LABEL)
+            known_answer = session.encrypt(
                 object_id, key_id.PROBE_NONCE, key_id.PROBE_PLAINTEXT, key_id.PROBE_AAD
             )
         except softhsm.SoftHsmError as error:
@@ -53,38 +62,103 @@ class SoftHsmEngine:
             self.close()
         return TokenImage(token.serial, memory.collect(tokens), user_pin, so_pin), known_answer
 
+    def extend(self, scratch: Path, image: TokenImage, object_id: str) -> tuple[TokenImage, bytes]:
+        """*image* with one more key named *object_id*, and that key's known answer."""
+        tokens = self._scratch_copy(scratch, image)
+        order = {"generate": [{"object_id": object_id, "label": _LABEL}], "destroy": []}
+        answer = self._forge(tokens, image, order)
+        changed = replace(image, files=memory.collect(tokens))
+        return changed, bytes.fromhex(answer["ciphertexts"][object_id])
+
+    def reduce(self, scratch: Path, image: TokenImage, object_id: str) -> TokenImage:
+        """*image* without the key named *object_id*; an adopted key goes with its whole token."""
+        adopted, slash, _ = object_id.partition("/")
+        if slash:
+            files = {name: data for name, data in image.files.items() if not _belongs(name, adopted)}
+            pins = {serial: pin for serial, pin in image.adopted_pins.items() if serial != adopted}
+            return replace(image, files=files, adopted_pins=pins)
+        tokens = self._scratch_copy(scratch, image)
+        self._forge(tokens, image, {"generate": [], "destroy": [object_id]})
+        return replace(image, files=memory.collect(tokens))
+
     def prove(self, scratch: Path, image: TokenImage, keyset: KeySet) -> None:
         """Let a process that never saw this token open it and check every key's known answer."""
         tokens = scratch / "trial"
         memory.unpack(image.files, tokens)
-        question = {
-            "module": str(self._module) if self._module else None,
-            "tokens": str(tokens),
-            "serial": image.serial,
-            "user_pin": image.user_pin,
-            "keys": [
-                {
-                    "object_id": key.object_id,
-                    "nonce": key_id.PROBE_NONCE.hex(),
-                    "plaintext": key_id.PROBE_PLAINTEXT.hex(),
-                    "aad": key_id.PROBE_AAD.hex(),
-                    "ciphertext": key.known_answer.hex(),
-                }
-                for key in keyset.keys
-            ],
-        }
-        # The PIN goes by a pipe: argv and the environment can be read by others.
-        command = [sys.executable, "-I", "-m", "softhsm.trial"]
-        trial = subprocess.run(  # noqa: S603  our own interpreter, our own module
-            command,
-            input=json.dumps(question),
-            capture_output=True,
-            text=True,
-            timeout=_TRIAL_SECONDS,
-            check=False,
+        pins = {image.serial: image.user_pin, **image.adopted_pins}
+        expected: dict[str, list[dict[str, str]]] = {serial: [] for serial in pins}
+        for key in keyset.keys:
+            if key.state is not KeyState.DESTROYED:
+                serial, slash, object_id = key.object_id.rpartition("/")
+                known = {"object_id": object_id, **_PROBE, "ciphertext": key.known_answer.hex()}
+                expected[serial if slash else image.serial].append(known)
+        tokens_expected = [
+            {"serial": serial, "user_pin": pins[serial], "keys": keys} for serial, keys in expected.items()
+        ]
+        self._child("softhsm.trial", tokens, {"tokens_expected": tokens_expected})
+
+    def _scratch_copy(self, scratch: Path, image: TokenImage) -> Path:
+        tokens = scratch / "forge"
+        memory.lay_out(image.files, tokens)
+        return tokens
+
+    def _forge(self, tokens: Path, image: TokenImage, order: Mapping[str, object]) -> dict[str, Any]:
+        return self._child(
+            "softhsm.forge",
+            tokens,
+            {"serial": image.serial, "user_pin": image.user_pin, "probe": _PROBE, **order},
         )
-        if trial.returncode != 0:
-            raise KleidiError(faults.TRIAL_FAILED, trial.stdout.strip() or trial.stderr.strip()[-300:])
+
+    def _child(
+        self, module: str, tokens: Path, order: Mapping[str, object], fault: Fault = faults.TRIAL_FAILED
+    ) -> dict[str, Any]:
+        """Run one of softhsm's processes on *tokens*. The PINs go by a pipe: others can read argv."""
+        question = {"module": str(self._module) if self._module else None, "tokens": str(tokens), **order}
+        try:
+            child = subprocess.run(  # noqa: S603  our own interpreter, our own module
+                [sys.executable, "-I", "-m", module],
+                input=json.dumps(question),
+                capture_output=True,
+                text=True,
+                timeout=_CHILD_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise KleidiError(fault, f"{module}: {type(error).__name__}") from error
+        # Some damaged files make SoftHSM end or abort the process: then there is no answer at all.
+        if child.returncode != 0:
+            said = child.stdout.strip() or child.stderr.strip()[-300:] or f"exit code {child.returncode}"
+            raise KleidiError(fault, said)
+        answer: dict[str, Any] = json.loads(child.stdout)
+        return answer
+
+    def adopt(
+        self, scratch: Path, image: TokenImage, found: FoundToken
+    ) -> tuple[TokenImage, str, bytes, bool]:
+        """*image* with the found token beside it.
+
+        Returns also the engine's name of its key, that key's known answer, and whether it is kept encrypted.
+        """
+        tokens = scratch / "survey"
+        memory.lay_out(found.files, tokens)
+        question = {"label": found.token_label or None, "user_pin": found.pin, "key_label": found.key_label}
+        answer = self._child(
+            "softhsm.survey", tokens, {**question, "probe": _PROBE}, faults.TOKEN_NOT_ADOPTED
+        )
+        serial = answer["serial"]
+        if serial in (image.serial, *image.adopted_pins):
+            raise KleidiError(faults.KEY_ADOPTED_ALREADY, f"token {serial}")
+        files = {name: data for name, data in found.files.items() if _belongs(name, serial)}
+        if not files:
+            raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"no directory belongs to token {serial}")
+        changed = replace(
+            image,
+            files={**image.files, **files},
+            adopted_pins={**image.adopted_pins, serial: found.pin},
+        )
+        private = all(key["private"] for key in answer["keys"] if key["label"] == found.key_label)
+        reference = f"{serial}/label:{found.key_label}"
+        return changed, reference, bytes.fromhex(answer["probe"]["ciphertext"]), private
 
     def open(self, directory: Path, image: TokenImage) -> None:
         """Log in, once, to *image* laid out in *directory*, a private place in memory."""
@@ -93,30 +167,42 @@ class SoftHsmEngine:
         memory.unpack(image.files, tokens)
         try:
             self._load(tokens)
-            self._session = self._loaded().find_token(image.serial).open(image.user_pin)
+            self._own = image.serial
+            for serial, pin in {image.serial: image.user_pin, **image.adopted_pins}.items():
+                self._sessions[serial] = self._loaded().find_token(serial).open(pin)
         except softhsm.SoftHsmError as error:
             raise KleidiError(faults.TOKEN_LOST, f"{type(error).__name__}: {error}") from error
 
     def encrypt(self, key: str, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
+        session, object_id = self._session_of(key)
         try:
-            return self._opened().encrypt(key, nonce, plaintext, aad)
+            return session.encrypt(object_id, nonce, plaintext, aad)
         except softhsm.SoftHsmError as error:
             raise CipherLostError(str(error)) from error
 
     def decrypt(self, key: str, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
+        session, object_id = self._session_of(key)
         try:
-            return self._opened().decrypt(key, nonce, ciphertext, aad)
+            return session.decrypt(object_id, nonce, ciphertext, aad)
         except softhsm.TamperedError as error:
             raise TamperedError(str(error)) from error
         except softhsm.SoftHsmError as error:
             raise CipherLostError(str(error)) from error
 
     def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        for session in self._sessions.values():
+            session.close()
+        self._sessions.clear()
         if self._library is not None:
             self._library.unload()
+
+    def _session_of(self, key: str) -> tuple[softhsm.Session, str]:
+        """The session and the token's own name of *key*: ours are named plainly, adopted ones serial/name."""
+        serial, slash, object_id = key.partition("/")
+        session = self._sessions.get(serial if slash else self._own)
+        if session is None:
+            raise CipherLostError("no token is open")
+        return session, object_id if slash else key
 
     def _load(self, tokens: Path) -> None:
         try:
@@ -130,7 +216,7 @@ class SoftHsmEngine:
             raise CipherLostError("no module is loaded")
         return self._library
 
-    def _opened(self) -> softhsm.Session:
-        if self._session is None:
-            raise CipherLostError("no token is open")
-        return self._session
+
+def _belongs(name: str, serial: str) -> bool:
+    """Whether a file is of that token: SoftHSM names its directory by a UUID that ends with the serial."""
+    return name.partition("/")[0].replace("-", "").endswith(serial)

@@ -1,7 +1,8 @@
 """The key list: every key that a lineage ever had, and what each may still do."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -24,6 +25,26 @@ class KeyState(StrEnum):
 
 
 @dataclass(frozen=True)
+class Moment:
+    """When something happened, by the wall clock and by one that nobody can set: seconds served so far."""
+
+    unix: int = 0
+    served: int = 0
+
+    @property
+    def date(self) -> str:
+        return datetime.fromtimestamp(self.unix, UTC).date().isoformat()
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """How a key that another plugin made is known outside: its id, and the one annotation it wants."""
+
+    key_id: str
+    annotation: str
+
+
+@dataclass(frozen=True)
 class Key:
     """One key encryption key (KEK). *object_id* is the engine's name of it; *known_answer* proves it."""
 
@@ -32,18 +53,44 @@ class Key:
     state: KeyState
     object_id: str
     known_answer: bytes
+    since: Moment = Moment()
+    adopted: Adopted | None = None
 
     @cached_property
     def id(self) -> str:
+        if self.adopted is not None:
+            return self.adopted.key_id
         return key_id.compose(self.lineage, self.version, key_id.fingerprint(self.known_answer))
 
+    @property
+    def name(self) -> str:
+        """What an operator types: v1, v2, ..."""
+        return f"v{self.version}"
+
     def to_json(self) -> dict[str, Any]:
-        return {
+        fields: dict[str, Any] = {
             "version": self.version,
             "state": self.state.value,
             "object_id": self.object_id,
             "known_answer": self.known_answer.hex(),
+            "since": {"unix": self.since.unix, "served": self.since.served},
         }
+        if self.adopted is not None:
+            fields["adopted"] = {"key_id": self.adopted.key_id, "annotation": self.adopted.annotation}
+        return fields
+
+    @classmethod
+    def from_json(cls, lineage: str, data: dict[str, Any]) -> "Key":
+        adopted = dict(data).get("adopted")  # dict() refuses what is no object
+        return cls(
+            lineage,
+            data["version"],
+            KeyState(data["state"]),
+            data["object_id"],
+            bytes.fromhex(data["known_answer"]),
+            Moment(**data.get("since", {})),
+            Adopted(**adopted) if adopted else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -63,6 +110,8 @@ class KeySet:
             raise ValueError("versions must count from 1 without a gap")
         if len({key.object_id for key in self.keys}) != len(self.keys):
             raise ValueError("two keys with one object id")
+        if len({key.id for key in self.keys}) != len(self.keys):
+            raise ValueError("two keys with one key id")
         if [key.state for key in self.keys].count(KeyState.PRIMARY) != 1:
             raise ValueError("there must be exactly one primary key")
 
@@ -77,6 +126,11 @@ class KeySet:
         digest = hashlib.sha256(text.encode()).hexdigest()
         return f"{digest[:4]}-{digest[4:8]}"
 
+    def with_key(self, key: Key) -> "KeySet":
+        """The same list with *key* in the place of its version, or behind the last."""
+        keys = [*self.keys[: key.version - 1], key, *self.keys[key.version :]]
+        return replace(self, keys=tuple(keys))
+
     def to_json(self) -> dict[str, Any]:
         return {"lineage": self.lineage, "keys": [key.to_json() for key in self.keys]}
 
@@ -84,16 +138,4 @@ class KeySet:
     def from_json(cls, data: dict[str, Any]) -> "KeySet":
         """Raise ValueError, KeyError or TypeError when *data* is not what to_json gave."""
         lineage = data["lineage"]
-        return cls(
-            lineage,
-            tuple(
-                Key(
-                    lineage,
-                    key["version"],
-                    KeyState(key["state"]),
-                    key["object_id"],
-                    bytes.fromhex(key["known_answer"]),
-                )
-                for key in data["keys"]
-            ),
-        )
+        return cls(lineage, tuple(Key.from_json(lineage, key) for key in data["keys"]))

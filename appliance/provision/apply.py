@@ -85,8 +85,9 @@ class Provisioner:
         with memory.room(self._memory_dir) as scratch:
             image, known_answer = self._maker.make(scratch, object_id)
             key = Key(lineage, 1, KeyState.PRIMARY, object_id, known_answer)
-            payload = Payload(KeySet(lineage, (key,)), image)
-            sealed = seal(Header(lineage, 1), payload.to_bytes(), [custody_key])
+            slot = custody_key.hold()
+            payload = Payload(KeySet(lineage, (key,)), image, (slot,))
+            sealed = seal(Header(lineage, 1), payload.to_bytes(), [slot])
             opened = Payload.from_bytes(unseal(sealed, [custody_key])[1])
             self._maker.prove(scratch, opened.token, opened.keyset)
         self._storage.volume.commit(1, sealed)

@@ -77,6 +77,8 @@ def _evidence(seen: Observation) -> Fault | None:
         return faults.ANCHOR_UNREADABLE
     if seen.seal_key_used:
         return faults.SEAL_KEY_USED
+    if seen.survey.traces:
+        return faults.VOLUME_EMPTIED
     if seen.expected_lineage is not None and seen.policy is not Policy.JOIN:
         return faults.VOLUME_EMPTIED
     return None

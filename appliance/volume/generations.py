@@ -19,6 +19,8 @@ _NAME = re.compile(r"generation-([0-9]{8})\.seal")
 _LOCK = "lock"
 # `seal.key` is the demo slot's, `lost+found` the filesystem's.
 _HARMLESS = {_LOCK, "lost+found", "seal.key", "seal.key.used"}
+# Written only once there was a generation: without one they tell that it is gone.
+TRACES = AUDIT, LEDGER = "audit.jsonl", "ledger.json"
 
 
 class VolumeState(StrEnum):
@@ -38,6 +40,7 @@ class Survey:
     writable: bool = False
     newest: int = 0
     strangers: tuple[str, ...] = ()
+    traces: bool = False
 
 
 class Volume:
@@ -61,11 +64,12 @@ class Volume:
             writable=os.access(self.path, os.W_OK | os.X_OK),
             newest=max(generations, default=0),
             strangers=strangers,
+            traces=any(name in (*TRACES, "seal.key.used") for name in names),
         )
 
     @staticmethod
     def _is_ours(name: str) -> bool:
-        known = name in _HARMLESS or name.startswith(durable.SCRATCH_PREFIX)
+        known = name in _HARMLESS or name in TRACES or name.startswith(durable.SCRATCH_PREFIX)
         return known or _NAME.fullmatch(name) is not None
 
     def file(self, generation: int) -> Path:
@@ -86,6 +90,14 @@ class Volume:
         """Make a commit last that was cut off before its last step; a disk that cannot shows elsewhere."""
         with contextlib.suppress(OSError):
             durable.sync_directory(self.path)
+
+    def prune(self, last: int) -> None:
+        """Remove the generations up to *last*; what cannot be removed waits for the next time."""
+        for path in sorted(self.path.glob("generation-*.seal")):
+            match = _NAME.fullmatch(path.name)
+            if match and int(match[1]) <= last:
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -33,7 +33,7 @@ def room(base: Path) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        _remove(directory)
+        remove(directory)
         os.close(lock)
 
 
@@ -49,15 +49,20 @@ def _claim(base: Path) -> tuple[Path, int]:
 
 def unpack(files: Mapping[str, bytes], directory: Path) -> None:
     """Lay out a token's *files*, then forbid writing: SoftHSM tries to rewrite one at every login."""
+    lay_out(files, directory)
+    for path in directory.rglob("*"):
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    directory.chmod(0o500)
+
+
+def lay_out(files: Mapping[str, bytes], directory: Path) -> None:
+    """Write a token's *files* below a new directory."""
     with durable.translated(faults.MEMORY_FULL, faults.MEMORY_FULL, faults.MEMORY_FULL):
         directory.mkdir(mode=0o700)
         for name, data in files.items():
             path = directory / name
             path.parent.mkdir(mode=0o700, exist_ok=True)
             path.write_bytes(data)
-            path.chmod(0o400)
-        for parent in {(directory / name).parent for name in files} | {directory}:
-            parent.chmod(0o500)
 
 
 def collect(directory: Path) -> dict[str, bytes]:
@@ -66,7 +71,8 @@ def collect(directory: Path) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in found.items() if path.suffix != ".lock"}
 
 
-def _remove(directory: Path) -> None:
+def remove(directory: Path) -> None:
+    """Remove a directory of read-only ones and files."""
     for path in [directory, *directory.rglob("*")]:
         if path.is_dir():
             path.chmod(0o700)
@@ -81,7 +87,7 @@ def _sweep(base: Path) -> None:
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(directory)
+            remove(directory)
         except OSError:
             pass  # its process lives
         finally:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from appliance import faults
 from appliance.faults import KleidiError
 from appliance.keys.keyset import KeySet
+from appliance.volume.slot import HeldSlot
 
 SCHEMA = "kleidi.payload/v1"
 # SoftHSM's own names: a directory of the token's, flat files in it.
@@ -21,18 +22,39 @@ _TOKEN_FILE = re.compile(r"tokens/[0-9A-Za-z-]{1,64}/[0-9A-Za-z-][0-9A-Za-z.-]{0
 
 @dataclass(frozen=True)
 class TokenImage:
-    """A token at rest: its files by relative name, its serial, and the PINs that open it."""
+    """A token at rest: its files by relative name, its serial, and the PINs that open it.
+
+    Beside it lie the tokens that were adopted, each by its serial with the PIN it came with.
+    """
 
     serial: str
     files: Mapping[str, bytes] = field(repr=False)
     user_pin: str = field(repr=False)
     so_pin: str = field(repr=False)
+    adopted_pins: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class FoundToken:
+    """Another plugin's token, as an operator brought it."""
+
+    files: Mapping[str, bytes] = field(repr=False)
+    pin: str = field(repr=False)
+    token_label: str
+    key_label: str
+
+    def __post_init__(self) -> None:
+        """Names come from outside: nothing may be laid out beside where it belongs."""
+        for name in self.files:
+            if not _TOKEN_FILE.fullmatch(f"tokens/{name}"):
+                raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"{name} is not how SoftHSM names its files")
 
 
 @dataclass(frozen=True)
 class Payload:
     keyset: KeySet
     token: TokenImage
+    slots: tuple[HeldSlot, ...] = ()
 
     def to_bytes(self) -> bytes:
         manifest = {
@@ -40,7 +62,15 @@ class Payload:
             "keyset": self.keyset.to_json(),
             "token": {"serial": self.token.serial},
         }
-        pins = {"user_pin": self.token.user_pin, "so_pin": self.token.so_pin}
+        pins = {
+            "user_pin": self.token.user_pin,
+            "so_pin": self.token.so_pin,
+            "adopted": dict(self.token.adopted_pins),
+            "slots": [
+                {"kind": slot.kind, "values": dict(slot.values), "wrapping_key": slot.wrapping_key.hex()}
+                for slot in self.slots
+            ],
+        }
         entries = {"manifest.json": _json(manifest), "secrets.json": _json(pins)}
         entries |= {f"tokens/{name}": self.token.files[name] for name in sorted(self.token.files)}
         buffer = io.BytesIO()
@@ -68,8 +98,14 @@ class Payload:
         if not all(_TOKEN_FILE.fullmatch(name) for name in entries):
             raise ValueError("a file name that SoftHSM does not use")
         files = {name.removeprefix("tokens/"): content for name, content in entries.items()}
-        token = TokenImage(manifest["token"]["serial"], files, pins["user_pin"], pins["so_pin"])
-        return cls(KeySet.from_json(manifest["keyset"]), token)
+        token = TokenImage(
+            manifest["token"]["serial"], files, pins["user_pin"], pins["so_pin"], pins["adopted"]
+        )
+        slots = (
+            HeldSlot(slot["kind"], slot["values"], bytes.fromhex(slot["wrapping_key"]))
+            for slot in pins["slots"]
+        )
+        return cls(KeySet.from_json(manifest["keyset"]), token, tuple(slots))
 
 
 def _json(value: object) -> bytes:

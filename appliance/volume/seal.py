@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from appliance import faults
 from appliance.faults import KleidiError
-from appliance.volume.slot import KEY_SIZE, Slot, SlotKey
+from appliance.volume.slot import KEY_SIZE, Slot, Unwrapper, Wrapper
 
 FORMAT = 1
 _MAGIC = b"kleidi-seal "
@@ -47,7 +47,7 @@ class Header:
         return b"%s%d\n" % (_MAGIC, FORMAT) + len(text).to_bytes(4, "big") + text
 
 
-def seal(header: Header, payload: bytes, keys: Sequence[SlotKey]) -> bytes:
+def seal(header: Header, payload: bytes, keys: Sequence[Wrapper]) -> bytes:
     """Seal *payload* so that each of *keys* opens it; the header's own slots are replaced."""
     data_key, nonce = secrets.token_bytes(KEY_SIZE), secrets.token_bytes(_NONCE_SIZE)
     slots = tuple(key.wrap(data_key, header.context) for key in keys)
@@ -61,7 +61,7 @@ def read_header(data: bytes) -> Header:
     return _split(data)[0]
 
 
-def unseal(data: bytes, keys: Sequence[SlotKey]) -> tuple[Header, bytes]:
+def unseal(data: bytes, keys: Sequence[Unwrapper]) -> tuple[Header, bytes]:
     """Open a sealed file with whichever of *keys* fits.
 
     Raises KleidiError: E-SEAL-NEWER, E-SEAL-CORRUPT or E-SEAL-KEY-WRONG.
@@ -75,7 +75,7 @@ def unseal(data: bytes, keys: Sequence[SlotKey]) -> tuple[Header, bytes]:
     return header, payload
 
 
-def _data_key(header: Header, keys: Sequence[SlotKey]) -> bytes:
+def _data_key(header: Header, keys: Sequence[Unwrapper]) -> bytes:
     for slot in header.slots:
         for key in keys:
             if slot.kind != key.kind:

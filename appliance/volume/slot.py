@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -23,6 +24,46 @@ class Slot:
     values: Mapping[str, str]
 
 
+class Wrapper(Protocol):
+    """Whatever can make a slot."""
+
+    def wrap(self, data_key: bytes, context: bytes) -> Slot: ...
+
+
+class Unwrapper(Protocol):
+    """Whatever can open slots of one kind."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def unwrap(self, slot: Slot, context: bytes) -> bytes | None: ...
+
+
+@dataclass(frozen=True, repr=False)
+class HeldSlot:
+    """A slot that can be made again for the next generation without asking for its secret.
+
+    It is kept inside the seal, where only those can read it who have the seal open anyway.
+    *values* are the slot's public ones: salt, parameters, name.
+    """
+
+    kind: str
+    values: Mapping[str, str]
+    wrapping_key: bytes
+
+    def wrap(self, data_key: bytes, context: bytes) -> Slot:
+        nonce = secrets.token_bytes(12)
+        wrapped = AESGCM(self.wrapping_key).encrypt(nonce, data_key, context)
+        return Slot(self.kind, {**self.values, "nonce": nonce.hex(), "wrapped": wrapped.hex()})
+
+    def unwrap(self, slot: Slot, context: bytes) -> bytes | None:
+        nonce, wrapped = (bytes.fromhex(slot.values[name]) for name in ("nonce", "wrapped"))
+        try:
+            return AESGCM(self.wrapping_key).decrypt(nonce, wrapped, context)
+        except InvalidTag:
+            return None
+
+
 @dataclass(frozen=True, repr=False)
 class SlotKey:
     """A secret that opens slots of one *kind*: 32 bytes, kept in a file."""
@@ -30,19 +71,18 @@ class SlotKey:
     kind: str
     secret: bytes
 
+    def hold(self) -> HeldSlot:
+        """A new slot for this secret."""
+        return self._held(secrets.token_bytes(16))
+
     def wrap(self, data_key: bytes, context: bytes) -> Slot:
-        salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
-        wrapped = AESGCM(self._wrapping_key(salt)).encrypt(nonce, data_key, context)
-        return Slot(self.kind, {"salt": salt.hex(), "nonce": nonce.hex(), "wrapped": wrapped.hex()})
+        return self.hold().wrap(data_key, context)
 
     def unwrap(self, slot: Slot, context: bytes) -> bytes | None:
         """The data key, or None when this is not the secret of that slot."""
-        salt, nonce, wrapped = (bytes.fromhex(slot.values[name]) for name in ("salt", "nonce", "wrapped"))
-        try:
-            return AESGCM(self._wrapping_key(salt)).decrypt(nonce, wrapped, context)
-        except InvalidTag:
-            return None
+        return self._held(bytes.fromhex(slot.values["salt"])).unwrap(slot, context)
 
-    def _wrapping_key(self, salt: bytes) -> bytes:
+    def _held(self, salt: bytes) -> HeldSlot:
         info = b"kleidi/slot/v1/" + self.kind.encode()
-        return HKDF(algorithm=SHA256(), length=KEY_SIZE, salt=salt, info=info).derive(self.secret)
+        key = HKDF(algorithm=SHA256(), length=KEY_SIZE, salt=salt, info=info).derive(self.secret)
+        return HeldSlot(self.kind, {"salt": salt.hex()}, key)

@@ -1,0 +1,93 @@
+"""What an operator may do with a key, as pure steps from one key set to the next.
+
+Each step returns the new key set or raises the KleidiError that refuses it; nothing is changed in place.
+"""
+
+from dataclasses import replace
+
+from appliance import faults
+from appliance.faults import KleidiError
+from appliance.keys.keyset import Adopted, Key, KeySet, KeyState, Moment
+
+
+def find(keyset: KeySet, name: str) -> Key:
+    """The key that an operator names: v3, or a whole key id."""
+    for key in keyset.keys:
+        if name in (key.name, key.id):
+            return key
+    known = ", ".join(key.name for key in keyset.keys)
+    raise KleidiError(faults.KEY_NO_SUCH, f"{name}; there are {known}")
+
+
+def stage(keyset: KeySet, object_id: str, known_answer: bytes, now: Moment) -> KeySet:
+    """Add a key that decrypts and is announced nowhere yet."""
+    refuse_second_staged(keyset)
+    version = len(keyset.keys) + 1
+    return keyset.with_key(Key(keyset.lineage, version, KeyState.STAGED, object_id, known_answer, now))
+
+
+def refuse_second_staged(keyset: KeySet) -> None:
+    for key in keyset.keys:
+        if key.state is KeyState.STAGED:
+            raise KleidiError(faults.KEY_STAGED_ALREADY, key.id)
+
+
+def adopt(keyset: KeySet, object_id: str, known_answer: bytes, adopted: Adopted, now: Moment) -> KeySet:
+    """Add another plugin's key: it decrypts and never encrypts."""
+    refuse_second_adopted(keyset, adopted)
+    version = len(keyset.keys) + 1
+    key = Key(keyset.lineage, version, KeyState.RETIRED, object_id, known_answer, now, adopted)
+    return keyset.with_key(key)
+
+
+def refuse_second_adopted(keyset: KeySet, adopted: Adopted) -> None:
+    if any(key.id == adopted.key_id for key in keyset.keys):
+        raise KleidiError(faults.KEY_ADOPTED_ALREADY, adopted.key_id)
+
+
+def promote(keyset: KeySet, key: Key, now: Moment) -> KeySet:
+    """Make the staged *key* the primary one. No key ever comes back: a second time would hide stale data."""
+    _demand(key, "promote", KeyState.STAGED)
+    retired = replace(keyset.primary, state=KeyState.RETIRED, since=now)
+    # Both at once: between two steps there would be no primary key, or two.
+    keys = list(keyset.keys)
+    keys[retired.version - 1] = retired
+    keys[key.version - 1] = replace(key, state=KeyState.PRIMARY, since=now)
+    return replace(keyset, keys=tuple(keys))
+
+
+def retire(keyset: KeySet, key: Key, now: Moment) -> KeySet:
+    """Give up the staged *key*. It still decrypts, for another node may have used it."""
+    _demand(key, "retire", KeyState.STAGED)
+    return keyset.with_key(replace(key, state=KeyState.RETIRED, since=now))
+
+
+def disable(keyset: KeySet, key: Key, now: Moment) -> KeySet:
+    _demand(key, "disable", KeyState.RETIRED)
+    return keyset.with_key(replace(key, state=KeyState.DISABLED, since=now))
+
+
+def enable(keyset: KeySet, key: Key, now: Moment) -> KeySet:
+    _demand(key, "enable", KeyState.DISABLED)
+    return keyset.with_key(replace(key, state=KeyState.RETIRED, since=now))
+
+
+def destroy(keyset: KeySet, key: Key, typed: str, wait_seconds: int, now: Moment) -> KeySet:
+    """Leave a tombstone of *key*. It must have been disabled for *wait_seconds* by both clocks."""
+    _demand(key, "destroy", KeyState.DISABLED)
+    if typed != key.id:
+        raise KleidiError(faults.KEY_ID_MISMATCH, f"typed {typed or 'nothing'}")
+    # The wall clock can be set; time served cannot, but stands still while the appliance is down.
+    waited = min(now.unix - key.since.unix, now.served - key.since.served)
+    if waited < wait_seconds:
+        raise KleidiError(faults.KEY_TOO_EARLY, f"{max(waited, 0)} of {wait_seconds} seconds")
+    return keyset.with_key(replace(key, state=KeyState.DESTROYED, since=now))
+
+
+def _demand(key: Key, verb: str, *states: KeyState) -> None:
+    if key.state in states:
+        return
+    if key.state is KeyState.PRIMARY:
+        raise KleidiError(faults.KEY_IS_PRIMARY, key.id)
+    wanted = " or ".join(states)
+    raise KleidiError(faults.KEY_STATE, f"{key.id} is {key.state}; {verb} takes a {wanted} key")

@@ -1,0 +1,96 @@
+"""Is it safe to do without a key? Each condition by itself, pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from appliance.keys.keyset import Key, KeySet, KeyState
+from appliance.volume.ledger import Use
+
+# The API server keeps an unwrapped seed for 24 h, so silence says nothing before (kmsv2/cache.go).
+_SILENCE_SECONDS = 25 * 3600
+
+
+class Verdict(StrEnum):
+    PASS = "PASS"  # noqa: S105  not a password
+    FAIL = "FAIL"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True)
+class Condition:
+    name: str
+    verdict: Verdict
+    text: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known beside the key set. *stored* is None when nobody counted all stored objects."""
+
+    served: int
+    use: Use
+    primary_use: Use
+    stored: int | None = None
+    backed_up: bool | None = None
+
+
+def conditions(keyset: KeySet, key: Key, known: Evidence) -> list[Condition]:
+    return [
+        _not_primary(key),
+        _primary_in_use(keyset, known),
+        _silence(key, known),
+        _stored(key, known),
+        _backup(known),
+    ]
+
+
+def may_disable(found: list[Condition]) -> bool:
+    """Nothing speaks against it, and either nothing is stored under the key or nobody asked for it."""
+    verdicts = {condition.name: condition.verdict for condition in found}
+    if verdicts["not primary"] is not Verdict.PASS or verdicts["nothing stored"] is Verdict.FAIL:
+        return False
+    quiet = verdicts["new key in use"] is Verdict.PASS and verdicts["not asked for"] is Verdict.PASS
+    return verdicts["nothing stored"] is Verdict.PASS or quiet
+
+
+def may_destroy(found: list[Condition]) -> bool:
+    """Only a whole count of the stored objects proves it."""
+    verdicts = {condition.name: condition.verdict for condition in found}
+    return verdicts["not primary"] is Verdict.PASS and verdicts["nothing stored"] is Verdict.PASS
+
+
+def _judged(name: str, verdict: bool | None, text: str) -> Condition:
+    return Condition(
+        name, Verdict.UNKNOWN if verdict is None else Verdict.PASS if verdict else Verdict.FAIL, text
+    )
+
+
+def _not_primary(key: Key) -> Condition:
+    return _judged("not primary", key.state is not KeyState.PRIMARY, f"{key.name} is {key.state}")
+
+
+def _primary_in_use(keyset: KeySet, known: Evidence) -> Condition:
+    count = known.primary_use.wrapped
+    return _judged("new key in use", count > 0, f"{keyset.primary.name} encrypted {count} seeds on this node")
+
+
+def _silence(key: Key, known: Evidence) -> Condition:
+    last = max(known.use.last_unwrapped, key.since.served)
+    silent = known.served - last
+    hours = f"{silent / 3600:.1f} h of serving without a Decrypt, {_SILENCE_SECONDS // 3600} wanted"
+    return _judged("not asked for", True if silent >= _SILENCE_SECONDS else None, hours)
+
+
+def _stored(key: Key, known: Evidence) -> Condition:
+    if known.stored is None:
+        return _judged("nothing stored", None, "not counted; give etcd's address as to `kleidi usage`")
+    return _judged("nothing stored", known.stored == 0, f"{known.stored} objects are stored under {key.name}")
+
+
+def _backup(known: Evidence) -> Condition:
+    texts = {
+        None: "no backup was ever verified here",
+        True: "a verified backup holds all keys",
+        False: "the backup verified last lacks keys",
+    }
+    return _judged("backed up", known.backed_up, texts[known.backed_up])

@@ -1,0 +1,190 @@
+"""The verbs: each reads the key set, decides purely, builds, commits, and writes down what it did."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from appliance import faults
+from appliance.faults import KleidiError
+from appliance.keys import adopted, lifecycle
+from appliance.keys.keyset import Adopted, Key, KeySet, KeyState
+from appliance.ops import check
+from appliance.ops.workshop import Workshop
+from appliance.volume.audit import AuditLog
+from appliance.volume.ledger import Ledger
+from appliance.volume.opening import Opened
+from appliance.volume.payload import FoundToken, Payload, TokenImage
+
+
+class Verb(StrEnum):
+    STAGE = "stage"
+    PROMOTE = "promote"
+    ROTATE = "rotate"
+    RETIRE = "retire"
+    DISABLE = "disable"
+    ENABLE = "enable"
+    DESTROY = "destroy"
+    ADOPT = "adopt"
+
+
+@dataclass(frozen=True)
+class Command:
+    """What was asked for. *key* is v3 or a key id; *stored* a whole count of objects under that key."""
+
+    verb: Verb
+    key: str = ""
+    typed: str = ""
+    expect_keyset: str = ""
+    stored: int | None = None
+    force: bool = False
+    reason: str = ""
+    dry_run: bool = False
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """*opened* is the generation that holds now; *key* the key that the verb was about."""
+
+    opened: Opened
+    key: Key
+    said: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Operations:
+    """Needs the volume's lock, held by whoever calls; one command at a time.
+
+    *backed_up* tells whether a verified backup holds a key set; *before* runs ahead of every commit.
+    """
+
+    workshop: Workshop
+    audit: AuditLog
+    ledger: Ledger
+    destroy_wait_seconds: int
+    backed_up: Callable[[KeySet], bool | None] = lambda _keyset: None
+    before: tuple[Callable[[bytes], None], ...] = ()
+
+    def run(self, current: Opened, command: Command) -> Outcome:
+        """Do it, or raise KleidiError with nothing changed."""
+        keyset = current.payload.keyset
+        if command.expect_keyset and command.expect_keyset != keyset.hash:
+            raise KleidiError(faults.KEYSET_DIFFERS, f"expected {command.expect_keyset}, is {keyset.hash}")
+        match command.verb:
+            case Verb.STAGE:
+                return self._stage(current, command)
+            case Verb.ROTATE:
+                return self._rotate(current, command)
+            case Verb.DESTROY:
+                return self._destroy(current, command)
+            case _:
+                return self._turn(current, command)
+
+    def adopt(self, current: Opened, found: FoundToken, annotation: str, *, dry_run: bool) -> Outcome:
+        """Take over another plugin's key: it decrypts what that plugin wrote and never encrypts."""
+        known = adopted.KNOWN.get(found.key_label)
+        if known is None and not annotation:
+            raise KleidiError(
+                faults.TOKEN_NOT_ADOPTED,
+                f"key label {found.key_label!r}: name its annotation with --annotation",
+            )
+        theirs = known or Adopted(found.key_label, annotation)
+        keyset = current.payload.keyset
+        lifecycle.refuse_second_adopted(keyset, theirs)
+        image, object_id, answer, private = self.workshop.adopt(current.payload.token, found)
+        taken = lifecycle.adopt(keyset, object_id, answer, theirs, self.ledger.now())
+        command = Command(Verb.ADOPT, dry_run=dry_run)
+        outcome = self._commit(current, command, taken, taken.keys[-1], image)
+        if private:
+            return outcome
+        warning = (
+            "the old token holds this key in plaintext (CKA_PRIVATE false): whoever had its files has it"
+        )
+        return replace(outcome, said=(*outcome.said, warning))
+
+    def conditions(self, keyset: KeySet, key: Key, stored: int | None = None) -> list[check.Condition]:
+        """Whether it is safe to do without *key*."""
+        known = check.Evidence(
+            self.ledger.served,
+            self.ledger.use(key.id),
+            self.ledger.use(keyset.primary.id),
+            stored,
+            self.backed_up(keyset),
+        )
+        return check.conditions(keyset, key, known)
+
+    def _stage(self, current: Opened, command: Command) -> Outcome:
+        keyset, object_id = current.payload.keyset, secrets.token_hex(16)
+        lifecycle.refuse_second_staged(keyset)
+        if command.dry_run:
+            return Outcome(current, keyset.primary, (f"would stage v{len(keyset.keys) + 1}",))
+        image, answer = self.workshop.extend(current.payload.token, object_id)
+        staged = lifecycle.stage(keyset, object_id, answer, self.ledger.now())
+        return self._commit(current, command, staged, staged.keys[-1], image)
+
+    def _rotate(self, current: Opened, command: Command) -> Outcome:
+        """Stage and promote: two generations. Interrupted in between, a second run takes the second."""
+        staged = next((key for key in current.payload.keyset.keys if key.state is KeyState.STAGED), None)
+        if command.dry_run:
+            name = staged.name if staged else f"v{len(current.payload.keyset.keys) + 1}, to be staged first"
+            return Outcome(current, current.payload.keyset.primary, (f"would promote {name}",))
+        if staged is None:
+            outcome = self._stage(current, replace(command, verb=Verb.STAGE))
+            current, staged = outcome.opened, outcome.key
+        promote = replace(command, verb=Verb.PROMOTE, key=staged.name, expect_keyset="")
+        return self._turn(current, promote)
+
+    def _turn(self, current: Opened, command: Command) -> Outcome:
+        """The verbs that only change a key's state."""
+        keyset = current.payload.keyset
+        key = lifecycle.find(keyset, command.key)
+        step = {
+            Verb.PROMOTE: lifecycle.promote,
+            Verb.RETIRE: lifecycle.retire,
+            Verb.DISABLE: lifecycle.disable,
+            Verb.ENABLE: lifecycle.enable,
+        }[command.verb]
+        turned = step(keyset, key, self.ledger.now())
+        if command.verb is Verb.DISABLE and not command.force:
+            self._demand(check.may_disable, keyset, key, command)
+        return self._commit(current, command, turned, key, current.payload.token)
+
+    def _destroy(self, current: Opened, command: Command) -> Outcome:
+        keyset = current.payload.keyset
+        key = lifecycle.find(keyset, command.key)
+        gone = lifecycle.destroy(keyset, key, command.typed, self.destroy_wait_seconds, self.ledger.now())
+        # Force does not reach here: what is destroyed while something needs it is lost for good.
+        self._demand(check.may_destroy, keyset, key, command)
+        if command.dry_run:
+            return Outcome(current, key, (f"would destroy {key.id}",))
+        image = self.workshop.reduce(current.payload.token, key.object_id)
+        return self._commit(current, command, gone, key, image)
+
+    def _demand(
+        self,
+        judge: Callable[[list[check.Condition]], bool],
+        keyset: KeySet,
+        key: Key,
+        command: Command,
+    ) -> None:
+        found = self.conditions(keyset, key, command.stored)
+        if not judge(found):
+            short = [f"{c.name}: {c.verdict}, {c.text}" for c in found if c.verdict is not check.Verdict.PASS]
+            raise KleidiError(faults.KEY_IN_USE, "; ".join(short))
+
+    def _commit(
+        self, current: Opened, command: Command, keyset: KeySet, key: Key, image: TokenImage
+    ) -> Outcome:
+        now_key = keyset.keys[key.version - 1]
+        if command.dry_run:
+            return Outcome(current, key, (f"would make {key.id} {now_key.state}",))
+        told = {"by": command.by, "key_id": now_key.id, "keyset": keyset.hash, "reason": command.reason}
+        generation = current.header.generation + 1
+        self.audit.append(command.verb, phase="begin", generation=generation, force=command.force, **told)
+        payload = Payload(keyset, image, current.payload.slots)
+        # A destroyed key must not be found in the generations before.
+        keep = 1 if command.verb is Verb.DESTROY else 3
+        opened = self.workshop.commit(current, payload, self.before, keep=keep)
+        self.audit.append(command.verb, phase="done", generation=generation, **told)
+        return Outcome(opened, now_key, (f"{now_key.id} is {now_key.state}",))

@@ -1,0 +1,93 @@
+"""The audit log: one JSON line for each step of each change, chained by hashes, only ever appended to."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from appliance import faults
+from appliance.faults import KleidiError
+from appliance.volume import durable
+
+_FIRST = "0" * 64
+# What a crash in the middle of a line looks like from the next one.
+_TORN = "torn"
+
+
+@dataclass(frozen=True)
+class AuditLog:
+    path: Path
+
+    def append(self, op: str, **fields: object) -> None:
+        """Write one line and wait for the disk. Raises E-AUDIT-FAILED: then the change must not happen."""
+        with durable.translated(*3 * [faults.AUDIT_FAILED]):
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "r+b") as file:
+                lines = file.read().splitlines(keepends=True)
+                torn = bool(lines) and not lines[-1].endswith(b"\n")
+                sequence, previous = _last(lines[:-1] if torn else lines)
+                entry = {"seq": sequence + 1, "time": _now(), "op": op, **_present(fields)}
+                if torn:
+                    entry[_TORN] = True
+                line = _line(entry, previous)
+                file.write(b"\n" + line if torn else line)
+                file.flush()
+                os.fsync(descriptor)
+
+    def verify(self) -> int:
+        """The number of entries. Raises E-AUDIT-BROKEN with the line where the chain is broken."""
+        try:
+            lines = self.path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise KleidiError(faults.AUDIT_BROKEN, f"{self.path}: {error.strerror}") from error
+        previous, count = _FIRST, 0
+        for number, line in enumerate(lines, 1):
+            entry = _parse(line)
+            if entry is None:
+                following = _parse(lines[number]) if number < len(lines) else None
+                if number == len(lines) or (following and following.get(_TORN)):
+                    continue
+                raise KleidiError(faults.AUDIT_BROKEN, f"line {number} is not an entry")
+            count += 1
+            claimed = entry.pop("hash", "")
+            if entry.get("seq") != count or claimed != _hash(entry, previous):
+                raise KleidiError(faults.AUDIT_BROKEN, f"line {number} does not follow from the line before")
+            previous = str(claimed)
+        return count
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _present(fields: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value not in (None, "")}
+
+
+def _last(lines: list[bytes]) -> tuple[int, str]:
+    for line in reversed(lines):
+        entry = _parse(line)
+        if entry is not None:
+            return int(str(entry["seq"])), str(entry["hash"])
+    return 0, _FIRST
+
+
+def _parse(line: bytes) -> dict[str, object] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and {"seq", "hash"} <= set(entry) else None
+
+
+def _hash(entry: dict[str, object], previous: str) -> str:
+    text = previous + json.dumps(entry, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _line(entry: dict[str, object], previous: str) -> bytes:
+    return json.dumps({**entry, "hash": _hash(entry, previous)}).encode() + b"\n"
