@@ -20,6 +20,9 @@ def socket_path(text: str) -> Path:
     `unix://var/run/kms.sock` silently means /run/kms.sock and `unix:kms.sock` means nothing.
     Whatever has such a second reading is refused.
     """
+    if not text.isprintable() or text != text.strip():
+        # urlsplit would drop line breaks and tabs, and blanks in front, where Go refuses them.
+        raise EndpointError(f"{text!r} has blanks or control characters")
     if text.startswith("/"):
         path = text
     else:
@@ -29,14 +32,23 @@ def socket_path(text: str) -> Path:
             raise EndpointError(f"{text!r} is not a URL") from error
         if url.scheme != "unix" or url.netloc or url.query or url.fragment or "?" in text or "#" in text:
             raise EndpointError(f"{text!r} must be a path or unix:///path, without host, '?' and '#'")
-        path = unquote(url.path)
+        try:
+            path = unquote(url.path, errors="strict")
+        except UnicodeDecodeError as error:
+            raise EndpointError(f"{text!r} encodes bytes that are no text") from error
     return _checked(path, text)
 
 
 def _checked(path: str, text: str) -> Path:
     if path.startswith(("/@", "@")):
         raise EndpointError(f"{text!r} is an abstract socket, which no permissions protect")
-    if not path.startswith("/") or path.endswith("/") or path != str(Path(path)) or ".." in Path(path).parts:
+    if (
+        not path.startswith("/")
+        or path.startswith("//")
+        or path.endswith("/")
+        or path != str(Path(path))
+        or ".." in Path(path).parts
+    ):
         raise EndpointError(f"{text!r} must name an absolute path to a file, in its shortest form")
     if not path.isprintable() or any(character in path for character in "?#%"):
         raise EndpointError(f"{text!r} has a character that reads otherwise in a URL")

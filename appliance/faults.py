@@ -38,6 +38,7 @@ class Kind(Enum):
     WAITING = "not able yet; may heal by itself or by the remedy"
     DEGRADED = "able, but somebody should look"
     WRONG = "must not be served from: other data, other keys"
+    REFUSED = "an operator's command that would do harm, or cannot be done now"
     GONE = "nobody waits for the answer any more"
     OVERLOAD = "more calls wait than are kept"
     BUG = "a mistake of ours"
@@ -56,11 +57,17 @@ class Fault:
 
 
 class KleidiError(Exception):
-    """A fault that happened, with the *detail* that only our own log and terminal see."""
+    """A fault that happened, with the *detail* that only our own log and terminal see.
 
-    def __init__(self, fault: Fault, detail: str = "") -> None:
+    *said* is what may leave the process beside the fault's own words: a date, never a path or a message.
+    """
+
+    def __init__(self, fault: Fault, detail: str = "", *, said: str = "") -> None:
+        # It may come from a file name, a library or another process, and stays one line of text.
+        detail = detail if detail.isprintable() else ascii(" ".join(detail.split()))
         self.fault = fault
-        self.detail = detail
+        self.detail = detail or said
+        self.said = said
         super().__init__(f"{fault} ({detail})" if detail else str(fault))
 
 
@@ -76,7 +83,8 @@ def every() -> list[Fault]:
     return list(_ALL.values())
 
 
-_C, _W, _D, _X, _M = Kind.CONFIGURATION, Kind.WAITING, Kind.DEGRADED, Kind.WRONG, Kind.MALFORMED
+_C, _W, _D, _X = Kind.CONFIGURATION, Kind.WAITING, Kind.DEGRADED, Kind.WRONG
+_M, _R = Kind.MALFORMED, Kind.REFUSED
 
 # A table reads better with a fault in three lines.
 # fmt: off
@@ -117,7 +125,7 @@ PROVISIONING = _fault("E-PROVISIONING", _W, Exit.UNPROVISIONED,
     "the first key is being made",
     "Wait a few seconds; if it lasts, read the provisioner's log")
 VOLUME_EMPTIED = _fault("E-VOLUME-EMPTIED", _X, Exit.REFUSED,
-    "the volume is empty, but the anchor remembers keys that were on it",
+    "the volume holds no keys, but the anchor or its own log remembers some",
     "Mount the right volume or restore a backup; no second key is made while the first is remembered")
 LINEAGE_FOREIGN = _fault("E-LINEAGE-FOREIGN", _X, Exit.INTEGRITY,
     "the volume belongs to another lineage than the one remembered here",
@@ -125,7 +133,7 @@ LINEAGE_FOREIGN = _fault("E-LINEAGE-FOREIGN", _X, Exit.INTEGRITY,
 ROLLED_BACK = _fault("E-VOLUME-ROLLED-BACK", _D, Exit.DEGRADED,
     "the volume is older than what was seen here before; newer keys may be missing",
     "Bring back the newest volume or backup")
-ANCHOR_UNREADABLE = _fault("E-ANCHOR-UNREADABLE", _W, Exit.REFUSED,
+ANCHOR_UNREADABLE = _fault("E-ANCHOR-UNREADABLE", _D, Exit.REFUSED,
     "the anchor cannot be read",
     "Mend its permissions; if it is damaged, compare the lineage and remove it")
 ANCHOR_UNWRITABLE = _fault("E-ANCHOR-UNWRITABLE", _D, Exit.DEGRADED,
@@ -229,6 +237,9 @@ KEY_DISABLED = _fault("E-KEY-DISABLED", Kind.KEY_OFF, Exit.ERROR,
 KEY_DESTROYED = _fault("E-KEY-DESTROYED", Kind.KEY_OFF, Exit.ERROR,
     "the named key was destroyed by an operator",
     "Its data can only come from a backup of the key")
+ANNOTATIONS_FOREIGN = _fault("E-ANNOTATIONS-FOREIGN", _M, Exit.ERROR,
+    "an adopted key's ciphertext carries exactly the one annotation of the plugin that made it",
+    "Check that the object was stored by that plugin")
 CALLER_GONE = _fault("E-CALLER-GONE", Kind.GONE, Exit.ERROR,
     "the caller's deadline passed before its turn came",
     "Look at the load on this node")
@@ -238,4 +249,91 @@ QUEUE_FULL = _fault("E-QUEUE-FULL", Kind.OVERLOAD, Exit.BUSY,
 INTERNAL = _fault("E-INTERNAL", Kind.BUG, Exit.ERROR,
     "a mistake of ours",
     "Report it with the log's traceback")
+
+# What operators ask for
+KEY_NO_SUCH = _fault("E-KEY-NO-SUCH", _R, Exit.REFUSED,
+    "there is no such key",
+    "Name one of those that `kleidi key list` shows")
+KEY_STATE = _fault("E-KEY-STATE", _R, Exit.REFUSED,
+    "the key's state does not allow this",
+    "See `kleidi key list`: staged, primary, retired, disabled, destroyed, in this order")
+KEY_IS_PRIMARY = _fault("E-KEY-IS-PRIMARY", _R, Exit.REFUSED,
+    "this is the primary key",
+    "Promote another one first, and rewrite what this one encrypted")
+KEY_STAGED_ALREADY = _fault("E-KEY-STAGED-ALREADY", _R, Exit.REFUSED,
+    "there is a staged key already",
+    "Promote it, or give it up with `kleidi key retire`")
+KEY_ADOPTED_ALREADY = _fault("E-KEY-ADOPTED-ALREADY", _R, Exit.REFUSED,
+    "a key of this id is held already",
+    "There is nothing to do")
+KEY_ID_MISMATCH = _fault("E-KEY-ID-MISMATCH", _R, Exit.REFUSED,
+    "the key id typed is not the key's",
+    "Copy it from `kleidi key list`; destroying cannot be undone")
+KEY_TOO_EARLY = _fault("E-KEY-TOO-EARLY", _R, Exit.REFUSED,
+    "the key was not disabled for long enough, by the wall clock and by the time served since",
+    "Wait; enable it again if somebody misses it")
+KEY_IN_USE = _fault("E-KEY-IN-USE", _R, Exit.REFUSED,
+    "it is not shown that nothing needs this key any more",
+    "See `kleidi key check`, rewrite the objects, count them with `kleidi usage`")
+KEYSET_DIFFERS = _fault("E-KEYSET-DIFFERS", _R, Exit.REFUSED,
+    "the key set is not the expected one",
+    "Compare `kleidi status` of all nodes and carry the newest key set to each first")
+AUDIT_FAILED = _fault("E-AUDIT-FAILED", _R, Exit.REFUSED,
+    "the audit log cannot be written, so nothing was changed",
+    "Free some space on the volume, or mend its permissions")
+AUDIT_BROKEN = _fault("E-AUDIT-BROKEN", _X, Exit.INTEGRITY,
+    "the audit log was changed after it was written",
+    "Compare it with the copy in your log store")
+TOKEN_NOT_ADOPTED = _fault("E-TOKEN-NOT-ADOPTED", _R, Exit.REFUSED,
+    "the token cannot be adopted",
+    "Check directory, PIN and labels; nothing was changed, here or there")
+
+# etcd
+ETCD_UNREACHABLE = _fault("E-ETCD-UNREACHABLE", _W, Exit.UNREACHABLE,
+    "etcd does not answer at any of the endpoints",
+    "Check --endpoints, and that this node reaches them")
+ETCD_TLS = _fault("E-ETCD-TLS", _W, Exit.WRONG_KEY,
+    "etcd and kleidi do not accept each other's certificates",
+    "Check --cacert, --cert and --key; on kubeadm they are in /etc/kubernetes/pki/etcd")
+ETCD_DENIED = _fault("E-ETCD-DENIED", _R, Exit.WRONG_KEY,
+    "etcd does not let this client read",
+    "Use a client certificate whose user may read everything under the prefix")
+ETCD_COMPACTED = _fault("E-ETCD-COMPACTED", _W, Exit.ERROR,
+    "etcd compacted the revision that was being read, so the count is not complete",
+    "Count again; if it lasts, run it nearer to etcd, or read a snapshot with etcdctl")
+ETCD_INCOMPLETE = _fault("E-ETCD-INCOMPLETE", _W, Exit.ERROR,
+    "not everything could be read from etcd, so there is no count",
+    "Count again; if it lasts, look at etcd's log")
+ETCD_EMPTY = _fault("E-ETCD-EMPTY", _R, Exit.REFUSED,
+    "nothing is stored under the prefix, which no cluster's etcd is like",
+    "Check --prefix against the API server's --etcd-prefix")
+ETCDCTL_INVALID = _fault("E-ETCDCTL-INVALID", _M, Exit.ERROR,
+    "the input is not one whole answer of `etcdctl get /registry --prefix -w json`",
+    "Take it again, without --limit and --keys-only")
+
+# Installing on a node
+INSTALL_DISTRIBUTION = _fault("E-INSTALL-DISTRIBUTION", _C, Exit.USAGE,
+    "it cannot be told what runs this node's control plane",
+    "Name it with --distribution")
+INSTALL_VALUE = _fault("E-INSTALL-VALUE", _C, Exit.USAGE,
+    "a value cannot stand in a manifest",
+    "Choose one that the line allows")
+INSTALL_DENIED = _fault("E-INSTALL-DENIED", _C, Exit.REFUSED,
+    "the node's files cannot be written",
+    "Run it as root; what is done already is not done twice")
+INSTALL_FAILED = _fault("E-INSTALL-FAILED", _W, Exit.ERROR,
+    "the node's disk refused a change",
+    "Mend what the line names and run it again; it goes on from there")
+INSTALL_OCCUPIED = _fault("E-INSTALL-OCCUPIED", _C, Exit.REFUSED,
+    "something that is not ours is where a file or directory of ours must be",
+    "Look at what it is, and move it away if nobody needs it")
+INSTALL_ROLE = _fault("E-INSTALL-ROLE", _C, Exit.REFUSED,
+    "this node was installed to join a cluster, so it must not make a key of its own",
+    "Bring it the cluster's keys; if it really is a new cluster's first node, run `kleidi uninstall` before")
+INSTALL_KEY_LOST = _fault("E-INSTALL-KEY-LOST", _C, Exit.SEALED,
+    "there are traces of a sealed volume, but its seal key is gone, and a new one would not open it",
+    "Put the seal key back from its backup")
+INSTALL_IN_USE = _fault("E-INSTALL-IN-USE", _C, Exit.REFUSED,
+    "this node's EncryptionConfiguration still names this provider",
+    "Decrypt everything first and take the provider out; --force removes the appliance all the same")
 # fmt: on

@@ -47,8 +47,14 @@ class _Json(logging.Formatter):
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%H:%M:%S", time.localtime(record.created))
-        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
-        text = f"{moment} {record.levelname.lower():7} {record.getMessage()}{fields}"
+        fields = "".join(f" {name}={_line(value)}" for name, value in _fields(record).items())
+        text = f"{moment} {record.levelname.lower():7} {_line(record.getMessage())}{fields}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return text
+
+
+def _line(value: object) -> str:
+    """A caller chooses its uid, and must not be able to write a line of its own."""
+    text = str(value)
+    return text if text.isprintable() else ascii(text)

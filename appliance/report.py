@@ -5,10 +5,13 @@ from dataclasses import asdict, dataclass, field, replace
 
 from appliance import faults
 from appliance.faults import Exit, KleidiError
+from appliance.keys.keyset import Key
+from appliance.ops.operations import Outcome
 from appliance.provision.plan import Refusal
 from appliance.volume.opening import Storage
 
 SCHEMA = "kleidi.status/v1"
+CHANGE_SCHEMA = "kleidi.change/v1"
 STOPPED = "STOPPED"
 
 _PROTECTION = {
@@ -17,6 +20,44 @@ _PROTECTION = {
     "other-disk": "other-disk (the seal key is on another filesystem than the volume)",
     "memory": "memory (the seal key is in memory only)",
 }
+
+
+@dataclass(frozen=True)
+class KeyRow:
+    """A key as it is shown. *since* is in Unix seconds; the counts are this node's."""
+
+    name: str
+    key_id: str
+    state: str
+    since: int = 0
+    adopted: bool = False
+    wrapped: int = 0
+    unwrapped: int = 0
+
+    @classmethod
+    def of(cls, key: Key) -> "KeyRow":
+        return cls(key.name, key.id, key.state, key.since.unix, key.adopted is not None)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What a change did and what holds now."""
+
+    said: tuple[str, ...]
+    keyset: str
+    generation: int
+    key: KeyRow
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> "Changed":
+        opened = outcome.opened
+        return cls(outcome.said, opened.payload.keyset.hash, opened.header.generation, KeyRow.of(outcome.key))
+
+    def to_json(self) -> str:
+        return json.dumps({"schema": CHANGE_SCHEMA, **asdict(self)}, indent=2)
+
+    def to_text(self) -> str:
+        return "\n".join([*self.said, f"key set {self.keyset}, generation {self.generation}"])
 
 
 @dataclass(frozen=True)
@@ -32,13 +73,13 @@ class Report:
     keyset: str = ""
     generation: int = 0
     protection: str = ""
-    keys: list[dict[str, str]] = field(default_factory=list)
+    keys: list[KeyRow] = field(default_factory=list)
 
     @property
     def exit(self) -> Exit:
         """0 only when all is well; else the reason's own."""
-        reasons = {fault.id: fault.exit for fault in faults.every()}
-        return reasons.get(self.reason_id, Exit.OK)
+        reasons = {"": Exit.OK} | {fault.id: fault.exit for fault in faults.every()}
+        return reasons.get(self.reason_id, Exit.ERROR)
 
     def to_json(self) -> str:
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2)

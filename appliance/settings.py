@@ -107,6 +107,9 @@ class Settings(BaseSettings):
     probe_seconds: float = Field(
         10.0, gt=0, le=60, description="How often the token proves itself with a real round trip."
     )
+    destroy_wait_hours: float = Field(
+        168.0, ge=0, description="How long a key must have been disabled before it can be destroyed."
+    )
     log_format: Literal["json", "text"] = Field("json", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
 

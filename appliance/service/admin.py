@@ -4,18 +4,40 @@ from pathlib import Path
 
 import grpc
 
+from appliance import faults
+from appliance.faults import KleidiError
+from appliance.keys.keyset import Key
+from appliance.ops.operations import Command, Outcome, Verb
 from appliance.service import calls
+from appliance.service.foreman import Foreman
 from appliance.service.keeper import Keeper
+from appliance.volume.ledger import Ledger
+from appliance.volume.payload import FoundToken
 from proto.admin import admin_pb2 as pb
+
+# A token of a thousand keys has a megabyte.
+_LARGEST = 8 * 1024 * 1024
 
 
 class Admin:
-    def __init__(self, keeper: Keeper, socket: Path) -> None:
+    def __init__(self, keeper: Keeper, socket: Path, foreman: Foreman, ledger: Ledger) -> None:
         self._keeper = keeper
         self._socket = socket
+        self._foreman = foreman
+        self._ledger = ledger
 
     def handler(self) -> grpc.GenericRpcHandler:
-        return calls.service("kleidi.admin.v1.Admin", {"Report": (pb.ReportRequest, self.report)})
+        return calls.service(
+            "kleidi.admin.v1.Admin",
+            {
+                "Report": (pb.ReportRequest, self.report),
+                "Change": (pb.ChangeRequest, self.change),
+                "Check": (pb.CheckRequest, self.check),
+                "Adopt": (pb.AdoptRequest, self.adopt),
+            },
+            limit=_LARGEST,
+            frank=True,
+        )
 
     async def report(self, _request: pb.ReportRequest) -> pb.ReportReply:
         standing = self._keeper.standing()
@@ -31,5 +53,54 @@ class Admin:
         if standing.keyset is not None:
             reply.key_id = standing.keyset.primary.id
             reply.lineage, reply.keyset = standing.keyset.lineage, standing.keyset.hash
-            reply.keys.extend(pb.Key(key_id=key.id, state=key.state) for key in standing.keyset.keys)
+            reply.keys.extend(self._key(key) for key in standing.keyset.keys)
         return reply
+
+    async def change(self, request: pb.ChangeRequest) -> pb.ChangeReply:
+        try:
+            verb = Verb(request.verb)
+        except ValueError:
+            raise KleidiError(faults.REQUEST_INVALID, f"verb {request.verb!r}") from None
+        command = Command(
+            verb,
+            key=request.key,
+            typed=request.typed,
+            expect_keyset=request.expect_keyset,
+            stored=request.stored if request.HasField("stored") else None,
+            force=request.force,
+            reason=request.reason,
+            dry_run=request.dry_run,
+        )
+        return self._changed(await self._foreman.change(command))
+
+    async def check(self, request: pb.CheckRequest) -> pb.CheckReply:
+        stored = request.stored if request.HasField("stored") else None
+        key, found, may_disable, may_destroy = self._foreman.check(request.key, stored)
+        conditions = [pb.Condition(name=one.name, verdict=one.verdict, text=one.text) for one in found]
+        return pb.CheckReply(
+            key_id=key.id, conditions=conditions, may_disable=may_disable, may_destroy=may_destroy
+        )
+
+    async def adopt(self, request: pb.AdoptRequest) -> pb.ChangeReply:
+        found = FoundToken(dict(request.files), request.pin, request.token_label, request.key_label)
+        return self._changed(await self._foreman.adopt(found, request.annotation, dry_run=request.dry_run))
+
+    def _changed(self, outcome: Outcome) -> pb.ChangeReply:
+        return pb.ChangeReply(
+            said=outcome.said,
+            keyset=outcome.opened.payload.keyset.hash,
+            generation=outcome.opened.header.generation,
+            key=self._key(outcome.key),
+        )
+
+    def _key(self, key: Key) -> pb.Key:
+        use = self._ledger.use(key.id)
+        return pb.Key(
+            key_id=key.id,
+            state=key.state,
+            name=key.name,
+            since=key.since.unix,
+            adopted=key.adopted is not None,
+            wrapped=use.wrapped,
+            unwrapped=use.unwrapped,
+        )

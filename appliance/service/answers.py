@@ -17,6 +17,7 @@ _CODES = {
     Kind.WAITING: grpc.StatusCode.UNAVAILABLE,
     Kind.DEGRADED: grpc.StatusCode.UNAVAILABLE,
     Kind.WRONG: grpc.StatusCode.FAILED_PRECONDITION,
+    Kind.REFUSED: grpc.StatusCode.FAILED_PRECONDITION,
     Kind.GONE: grpc.StatusCode.DEADLINE_EXCEEDED,
     Kind.OVERLOAD: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Kind.BUG: grpc.StatusCode.INTERNAL,
@@ -28,8 +29,9 @@ def code(fault: Fault) -> grpc.StatusCode:
     return _CODES[fault.kind]
 
 
-def text(fault: Fault, uid: str = "") -> str:
-    return f"{fault} uid={uid}" if uid else str(fault)
+def text(fault: Fault, uid: str = "", said: str = "") -> str:
+    """The fault's own words, what else may be said, and the caller's uid."""
+    return " ".join(part for part in (str(fault), said and f"{said}.", uid and f"uid={uid}") if part)
 
 
 def printable(uid: str) -> str:

@@ -21,6 +21,7 @@ from appliance.keys.keyring import Keyring
 from appliance.logs import event, log
 from appliance.service.standing import Standing
 from appliance.service.strongroom import Strongroom
+from appliance.volume.opening import Opened
 
 _FIRST_RETRY_SECONDS = 0.1
 _LAST_RETRY_SECONDS = 2.0
@@ -45,6 +46,8 @@ class Keeper:
         self._standing = Standing()
         self._proved_at = 0.0
         self._doubt = asyncio.Event()
+        self._gate = asyncio.Event()
+        self._gate.set()
         self._remarks: dict[Fault, str] = {}
 
     def standing(self) -> Standing:
@@ -70,6 +73,8 @@ class Keeper:
 
     async def call(self, work: Callable[[Keyring], T]) -> T:
         """Do *work* with the keyring, at once or, where the engine waits, in its turn."""
+        if not self._gate.is_set():
+            await self._pass_gate()
         if not self._standing.serves:
             raise KleidiError(self._standing.reason or faults.STARTING)
         try:
@@ -80,6 +85,12 @@ class Keeper:
         except CipherError as error:
             self._doubt.set()
             raise KleidiError(faults.TOKEN_LOST, str(error)) from error
+
+    async def _pass_gate(self) -> None:
+        try:
+            await asyncio.wait_for(self._gate.wait(), self._call_seconds)
+        except TimeoutError:
+            raise KleidiError(faults.TOKEN_SLOW) from None
 
     async def _in_turn(self, work: Callable[[Keyring], T]) -> T:
         """A caller that goes away while it waits costs the token nothing: its place is cancelled."""
@@ -93,6 +104,32 @@ class Keeper:
             raise KleidiError(faults.TOKEN_SLOW) from None
         finally:
             self._waiting -= 1
+
+    def opened(self) -> Opened:
+        """What is being served from; raises the reason when nothing is."""
+        if not self._standing.serves:
+            raise KleidiError(self._standing.reason or faults.STARTING, self._standing.detail)
+        return self._strongroom.opened
+
+    async def switch(self) -> None:
+        """Go over to the newest generation if there is one. Calls wait meanwhile, none is refused."""
+        if self._strongroom.newest() == self._standing.generation:
+            return
+        self._gate.clear()
+        started = time.monotonic()
+        try:
+            standing = await self._on_thread(self._strongroom.switch)
+        except Exception:
+            # Neither here nor there: the keeper opens anew, from the beginning.
+            self._doubt.set()
+            raise
+        else:
+            self._stand(standing)
+            self._proved_at = time.monotonic()
+            pause = round((self._proved_at - started) * 1000, 1)
+            event(logging.INFO, "switched", generation=standing.generation, milliseconds=pause)
+        finally:
+            self._gate.set()
 
     async def run(self) -> None:
         """Open, watch, open again: until cancelled."""

@@ -6,16 +6,20 @@ from appliance import faults
 from appliance.faults import KleidiError
 from appliance.service import answers, calls
 from appliance.service.keeper import Keeper
+from appliance.volume.ledger import Ledger
 from proto.kmsv2 import api_pb2 as pb
 
 VERSION = "v2"
+# The API server's largest request is some 34 KiB: ciphertext and key id 1 KiB each, annotations 32 KiB.
+_LARGEST = 128 * 1024
 
 
 class KeyManagement:
     """The three methods that the API server calls."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: Keeper, ledger: Ledger | None = None) -> None:
         self._keeper = keeper
+        self._ledger = ledger or Ledger()
 
     def handler(self) -> grpc.GenericRpcHandler:
         return calls.service(
@@ -25,6 +29,7 @@ class KeyManagement:
                 "Encrypt": (pb.EncryptRequest, self.encrypt),
                 "Decrypt": (pb.DecryptRequest, self.decrypt),
             },
+            limit=_LARGEST,
         )
 
     async def status(self, _request: pb.StatusRequest) -> pb.StatusResponse:
@@ -37,12 +42,13 @@ class KeyManagement:
 
     async def encrypt(self, request: pb.EncryptRequest) -> pb.EncryptResponse:
         wrapped = await self._keeper.call(lambda keyring: keyring.wrap(request.plaintext))
+        self._ledger.wrapped(wrapped.key_id)
         return pb.EncryptResponse(ciphertext=wrapped.envelope, key_id=wrapped.key_id)
 
     async def decrypt(self, request: pb.DecryptRequest) -> pb.DecryptResponse:
-        if request.annotations:
-            raise KleidiError(faults.ANNOTATIONS, f"{len(request.annotations)}")
+        annotations = dict(request.annotations)
         plaintext = await self._keeper.call(
-            lambda keyring: keyring.unwrap(request.key_id, request.ciphertext)
+            lambda keyring: keyring.unwrap(request.key_id, request.ciphertext, annotations)
         )
+        self._ledger.unwrapped(request.key_id)
         return pb.DecryptResponse(plaintext=plaintext)

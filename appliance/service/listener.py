@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -16,9 +17,10 @@ from appliance.endpoint import HIDDEN_NAME_SIZE
 from appliance.faults import KleidiError
 from appliance.volume import durable
 
+# What the transport takes in; the services themselves refuse far less, in their own words (calls.py).
+_LARGEST = 16 * 1024 * 1024
 _OPTIONS = [
-    # The API server's largest request is some 34 KiB: ciphertext and key id 1 KiB each, annotations 32 KiB.
-    ("grpc.max_receive_message_length", 128 * 1024),
+    ("grpc.max_receive_message_length", _LARGEST),
     ("grpc.max_metadata_size", 16 * 1024),
     # A caller with more calls than this keeps the rest in a queue of its own, inside their deadlines.
     ("grpc.max_concurrent_streams", 1024),
@@ -35,6 +37,7 @@ class Listener:
         self._gid = gid
         self._handlers = handlers
         self._server: grpc.aio.Server | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
         self._inode: tuple[int, int] | None = None
         self._lock = -1
 
@@ -48,24 +51,30 @@ class Listener:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise KleidiError(faults.SOCKET_IN_USE, str(self.path)) from error
+            # The lock is no proof either: its directory may have been made anew, or the other is no kleidi.
+            if _answers(self.path):
+                raise KleidiError(faults.SOCKET_IN_USE, str(self.path))
             await self._publish()
 
-    async def keep(self, seconds: float) -> str:
+    async def keep(self, seconds: float, grace: float) -> str:
         """Look after the path once, *seconds* from now: publish it again when it is gone or dead.
+
+        Those who are connected are asked to dial again, by path; their calls in flight have *grace* to end.
 
         Returns "" when all is well, else who has taken the path.
         """
         await asyncio.sleep(seconds)
         if self._is_ours():
             return ""
-        if self.path.exists() and _answers(self.path):
+        if _answers(self.path):
             return str(self.path)
         retired = self._server
         with durable.translated(*3 * [faults.SOCKET_DIRECTORY]):
             await self._publish()
         if retired is not None:
-            # Those who are connected are asked to dial again, by path; their calls in flight end normally.
-            await retired.stop(None)
+            leaving = asyncio.create_task(retired.stop(grace))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
         return ""
 
     async def close(self, grace: float) -> None:
@@ -73,7 +82,7 @@ class Listener:
         if self._is_ours():
             self.path.unlink()
         if self._server is not None:
-            await self._server.stop(grace)
+            await asyncio.gather(self._server.stop(grace), *self._leaving)
         if self._lock >= 0:
             os.close(self._lock)
 
@@ -81,6 +90,19 @@ class Listener:
         hidden = self.path.with_name("." + secrets.token_hex(HIDDEN_NAME_SIZE)[: HIDDEN_NAME_SIZE - 1])
         server = grpc.aio.server(options=_OPTIONS)
         server.add_generic_rpc_handlers(self._handlers)
+        try:
+            self._bind(server, hidden)
+            await server.start()
+            status = hidden.stat()
+            hidden.rename(self.path)
+        except BaseException:
+            await server.stop(None)
+            with contextlib.suppress(OSError):
+                hidden.unlink()
+            raise
+        self._server, self._inode = server, (status.st_dev, status.st_ino)
+
+    def _bind(self, server: grpc.aio.Server, hidden: Path) -> None:
         mask = os.umask(0o177)
         try:
             server.add_insecure_port(f"unix:{hidden}")
@@ -91,10 +113,6 @@ class Listener:
         if self._gid is not None:
             os.chown(hidden, -1, self._gid)
         hidden.chmod(self._mode)
-        await server.start()
-        status = hidden.stat()
-        hidden.rename(self.path)
-        self._server, self._inode = server, (status.st_dev, status.st_ino)
 
     def _is_ours(self) -> bool:
         with contextlib.suppress(OSError):
@@ -105,8 +123,6 @@ class Listener:
 
 def _answers(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
-        with contextlib.suppress(OSError):
-            probe.connect(str(path))
-            return True
-    return False
+        # Never waits: the event loop runs this. A live program with a full queue says EAGAIN at once.
+        probe.setblocking(False)
+        return probe.connect_ex(str(path)) in (0, errno.EAGAIN)

@@ -2,20 +2,20 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from appliance import faults
-from appliance.faults import Fault, KleidiError
+from appliance.faults import Kind, KleidiError
 from appliance.keys.cipher import Cipher, CipherError
 from appliance.keys.keyring import Keyring
-from appliance.keys.keyset import KeyState
+from appliance.keys.keyset import Key, KeyState
 from appliance.logs import event
 from appliance.provision.plan import Refusal
 from appliance.service.standing import Standing
 from appliance.volume import memory
-from appliance.volume.opening import Storage
+from appliance.volume.opening import Opened, Storage
 from appliance.volume.payload import TokenImage
 
 
@@ -46,6 +46,8 @@ class Strongroom:
         self._memory_dir = memory_dir
         self._why_not_sealed = why_not_sealed
         self._held = contextlib.ExitStack()
+        self._room: Path | None = None
+        self._opened: Opened | None = None
         self._keyring: Keyring | None = None
 
     @property
@@ -58,24 +60,62 @@ class Strongroom:
             raise KleidiError(faults.TOKEN_LOST)
         return self._keyring
 
+    @property
+    def opened(self) -> Opened:
+        """What is being served from."""
+        if self._opened is None:
+            raise KleidiError(faults.TOKEN_LOST)
+        return self._opened
+
     def open(self) -> Standing:
         """Open the newest generation and prove every key; raise KleidiError with the reason if not."""
         if refusal := self._why_not_sealed():
             raise KleidiError(refusal.fault, refusal.detail)
         self._held.enter_context(self._storage.volume.lock())
-        opened = self._storage.open()
-        directory = self._held.enter_context(memory.room(self._memory_dir))
-        self._engine.open(directory, opened.payload.token)
-        self._keyring = Keyring(opened.payload.keyset, self._engine)
+        self._room = self._held.enter_context(memory.room(self._memory_dir))
+        return self._enter(self._storage.open(), anew=True)
+
+    def switch(self) -> Standing:
+        """Go over to the newest generation while calls wait; they wait some milliseconds."""
+        # All keys of it were tried by a fresh process before the commit, so that only what encrypts is
+        # tried again here: a thousand keys would take a fifth of a second.
+        return self._enter(self._storage.open(), anew=False)
+
+    def newest(self) -> int:
+        """The highest generation on the volume: more than the open one after a change."""
+        return self._storage.volume.survey().newest
+
+    def _enter(self, opened: Opened, *, anew: bool) -> Standing:
+        if self._opened is None or opened.payload.token != self._opened.payload.token:
+            self._load(opened)
+        known = self._keyring.unreadable if self._keyring else frozenset()
+        self._keyring = Keyring(opened.payload.keyset, self._engine, unreadable=known)
+        if anew:
+            self._judge(self._keyring.strangers())
+        faulty = [faults.KEY_UNREADABLE] if self._keyring.unreadable else []
         # Written down before anything is announced: an announced key must leave a trace outside the volume.
-        warnings = [*opened.warnings, *self._judge(), *self._storage.remember(opened.header)]
+        warnings = [*opened.warnings, *faulty, *self._storage.remember(opened.header)]
+        for fault in warnings:
+            if fault.kind is not Kind.DEGRADED:
+                raise KleidiError(fault)  # not one to serve with; to be tried again, it may be mended
         self.prove()
+        self._opened = opened
         return Standing(
             reason=warnings[0] if warnings else None,
             keyset=opened.payload.keyset,
             generation=opened.header.generation,
             protection=opened.protection,
         )
+
+    def _load(self, opened: Opened) -> None:
+        if self._room is None:
+            raise KleidiError(faults.TOKEN_LOST)
+        directory = self._room / f"generation-{opened.header.generation}"
+        directory.mkdir(mode=0o700)
+        self._engine.open(directory, opened.payload.token)
+        for older in self._room.glob("generation-*"):
+            if older != directory:
+                memory.remove(older)
 
     def prove(self) -> None:
         """A real round trip with the primary key, as a caller would make it."""
@@ -88,14 +128,14 @@ class Strongroom:
             raise error if lost else KleidiError(faults.PRIMARY_WRONG, str(error)) from error
 
     def close(self) -> None:
-        self._keyring = None
+        self._keyring, self._opened, self._room = None, None, None
         self._engine.close()
         self._held.close()
 
-    def _judge(self) -> Iterator[Fault]:
+    @staticmethod
+    def _judge(strangers: list[Key]) -> None:
         """Every key must give its known answer; only the primary key's failure stops everything."""
-        for key in self.keyring.strangers():
+        for key in strangers:
             if key.state is KeyState.PRIMARY:
                 raise KleidiError(faults.PRIMARY_WRONG, key.id)
             event(logging.ERROR, str(faults.KEY_UNREADABLE), key_id=key.id)
-            yield faults.KEY_UNREADABLE

@@ -1,4 +1,4 @@
-"""The command line: thin verbs; every error is one line on stderr and an exit code from the table."""
+"""Serving the cluster: make the first key, answer the API server, tell how things stand."""
 
 import json
 import logging
@@ -15,13 +15,6 @@ from appliance.faults import Exit, Kind, KleidiError
 from appliance.report import Report, from_disk
 from appliance.settings import Settings, load
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="An embedded-HSM appliance that speaks Kubernetes KMS v2. Settings: KLEIDI_* (see the README).",
-)
 _RETRY_SECONDS = 2.0
 _POLL_SECONDS = 0.1
 
@@ -38,7 +31,6 @@ _Wait = Annotated[float, typer.Option("--wait", help="Seconds to wait for the st
 _KeepTrying = Annotated[bool, typer.Option("--keep-trying", help="Wait for what may heal, then go on.")]
 
 
-@app.command()
 def provision(*, keep_trying: _KeepTrying = False) -> None:
     """Make the cluster's first key if this node may and nothing speaks against it; else verify the volume."""
     settings = _ready()
@@ -54,18 +46,18 @@ def provision(*, keep_trying: _KeepTrying = False) -> None:
             said = str(error)
             time.sleep(_RETRY_SECONDS)
         else:
+            for fault in opened.warnings:
+                logs.event(logging.WARNING, str(fault))
             keyset = opened.payload.keyset
             logs.event(logging.INFO, "provisioned", key_id=keyset.primary.id, keyset=keyset.hash)
             return
 
 
-@app.command()
 def serve() -> None:
     """Answer the API server on KLEIDI_SOCKET until SIGTERM."""
     assembly.serve(_ready())
 
 
-@app.command()
 def status(*, output: _Output = Output.TEXT, wait: _Wait = 0.0) -> None:
     """How things stand: asked of the running server, or read from the volume when it is down."""
     settings = load()
@@ -78,27 +70,16 @@ def status(*, output: _Output = Output.TEXT, wait: _Wait = 0.0) -> None:
     raise typer.Exit(report.exit)
 
 
-@app.command("encryption-config")
 def encryption_config() -> None:
     """The EncryptionConfiguration that points an API server at KLEIDI_SOCKET."""
     settings = load()
     typer.echo(encryption_configuration(settings.provider_name, settings.socket), nl=False)
 
 
-@app.command()
 def version(*, output: _Output = Output.TEXT) -> None:
     """Which kleidi this is."""
     fields = {"schema": "kleidi.version/v1", "version": __version__, "python": sys.version.split()[0]}
     typer.echo(json.dumps(fields, indent=2) if output is Output.JSON else f"kleidi {__version__}")
-
-
-def main() -> None:
-    """Run one command; what it raises becomes one line and an exit code."""
-    try:
-        app(prog_name="kleidi")
-    except KleidiError as error:
-        typer.echo(f"kleidi: {error}", err=True)
-        sys.exit(error.fault.exit)
 
 
 def _ready() -> Settings:

@@ -1,0 +1,36 @@
+"""The command line: thin verbs; every error is one line on stderr and an exit code from the table."""
+
+import sys
+
+import typer
+
+from appliance.cli import inspecting, installing, keys, moving, serving
+from appliance.faults import KleidiError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="An embedded-HSM appliance that speaks Kubernetes KMS v2. Settings: KLEIDI_* (see the README).",
+)
+app.command()(serving.provision)
+app.command()(serving.serve)
+app.command()(serving.status)
+app.command("encryption-config")(serving.encryption_config)
+app.command()(installing.manifests)
+app.command()(installing.install)
+app.command()(installing.uninstall)
+app.command()(serving.version)
+app.add_typer(keys.app, name="key")
+app.command()(moving.adopt)
+app.command()(inspecting.usage)
+
+
+def main() -> None:
+    """Run one command; what it raises becomes one line and an exit code."""
+    try:
+        app(prog_name="kleidi")
+    except KleidiError as error:
+        typer.echo(f"kleidi: {error}", err=True)
+        sys.exit(error.fault.exit)

@@ -1,0 +1,187 @@
+"""`kleidi key …`: through the running server, or on the volume itself while no server runs."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from appliance import assembly, faults
+from appliance.cli.serving import Output
+from appliance.faults import Exit, KleidiError
+from appliance.ops.advice import after
+from appliance.ops.check import Condition, Verdict, may_destroy, may_disable
+from appliance.ops.operations import Command, Verb
+from appliance.report import Changed, KeyRow
+from appliance.settings import Settings, load
+
+app = typer.Typer(no_args_is_help=True, help="Keys: list, rotate, retire, destroy.")
+
+_Key = Annotated[str, typer.Argument(metavar="KEY", help="v1, v2, … or a key id.")]
+_Output = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
+_Reason = Annotated[str, typer.Option("--reason", help="For the audit log.")]
+_Expect = Annotated[
+    str, typer.Option("--expect-keyset", help="Refuse unless the key set has this hash (kleidi status).")
+]
+_Stored = Annotated[
+    int | None,
+    typer.Option("--stored", min=0, help="Objects that a whole `kleidi usage` found under this key."),
+]
+SCHEMA = "kleidi.key/v1"
+
+
+@app.command("list")
+def list_keys(*, output: _Output = Output.TEXT) -> None:
+    """Every key with its state, and how often this node used it."""
+    rows = _rows(load())
+    if output is Output.JSON:
+        typer.echo(json.dumps({"schema": SCHEMA, "keys": [asdict(row) for row in rows]}, indent=2))
+        return
+    for row in rows:
+        since = datetime.fromtimestamp(row.since, UTC).date().isoformat() if row.since else ""
+        adopted = "adopted" if row.adopted else ""
+        used = f"{row.wrapped} encrypted, {row.unwrapped} decrypted"
+        typer.echo(f"{row.name:4} {row.state:9} {since:10} {row.key_id}  {used} {adopted}".rstrip())
+
+
+@app.command()
+def stage(*, dry_run: _DryRun = False, output: _Output = Output.TEXT, reason: _Reason = "") -> None:
+    """Make a new key that decrypts but is announced nowhere yet: carry it to the other nodes first."""
+    _change(Command(Verb.STAGE, dry_run=dry_run, reason=reason), output)
+
+
+@app.command()
+def promote(
+    key: _Key,
+    *,
+    dry_run: _DryRun = False,
+    output: _Output = Output.TEXT,
+    expect: _Expect = "",
+    reason: _Reason = "",
+) -> None:
+    """Encrypt with the staged key from now on; the primary one before it becomes retired."""
+    command = Command(Verb.PROMOTE, key=key, expect_keyset=expect, dry_run=dry_run, reason=reason)
+    _change(command, output)
+
+
+@app.command()
+def rotate(
+    *, dry_run: _DryRun = False, output: _Output = Output.TEXT, expect: _Expect = "", reason: _Reason = ""
+) -> None:
+    """Stage and promote in one, for a single node. A second run finishes an interrupted one."""
+    _change(Command(Verb.ROTATE, expect_keyset=expect, dry_run=dry_run, reason=reason), output)
+
+
+@app.command()
+def retire(
+    key: _Key, *, dry_run: _DryRun = False, output: _Output = Output.TEXT, reason: _Reason = ""
+) -> None:
+    """Give up a staged key before it became primary; it still decrypts."""
+    _change(Command(Verb.RETIRE, key=key, dry_run=dry_run, reason=reason), output)
+
+
+@app.command()
+def disable(
+    key: _Key,
+    *,
+    stored: _Stored = None,
+    force: Annotated[bool, typer.Option("--force", help="Although not every condition holds.")] = False,
+    reason: _Reason = "",
+    dry_run: _DryRun = False,
+    output: _Output = Output.TEXT,
+) -> None:
+    """Refuse to decrypt with a retired key, to see whether anybody misses it. `enable` undoes it."""
+    if force and not reason:
+        raise KleidiError(faults.CONFIG, "--force needs a --reason")
+    command = Command(Verb.DISABLE, key=key, stored=stored, force=force, reason=reason, dry_run=dry_run)
+    _change(command, output)
+
+
+@app.command()
+def enable(
+    key: _Key, *, dry_run: _DryRun = False, output: _Output = Output.TEXT, reason: _Reason = ""
+) -> None:
+    """Decrypt with a disabled key again."""
+    _change(Command(Verb.ENABLE, key=key, dry_run=dry_run, reason=reason), output)
+
+
+@app.command()
+def destroy(
+    key: _Key,
+    *,
+    typed: Annotated[str, typer.Option("--key-id", help="The whole key id, to show that it is meant.")] = "",
+    stored: _Stored = None,
+    dry_run: _DryRun = False,
+    output: _Output = Output.TEXT,
+    reason: _Reason = "",
+) -> None:
+    """Remove a disabled key for ever. Not to be undone; there is no --yes."""
+    command = Command(Verb.DESTROY, key=key, typed=typed, stored=stored, dry_run=dry_run, reason=reason)
+    _change(command, output)
+
+
+@app.command()
+def check(key: _Key, *, stored: _Stored = None, output: _Output = Output.TEXT) -> None:
+    """Whether it is safe to do without a key, condition by condition."""
+    key_id, found = _check(load(), key, stored)
+    verdicts = {"may_disable": may_disable(found), "may_destroy": may_destroy(found)}
+    if output is Output.JSON:
+        fields = {"schema": SCHEMA, "key_id": key_id, "conditions": [asdict(one) for one in found]}
+        typer.echo(json.dumps({**fields, **verdicts}, indent=2))
+    else:
+        typer.echo(key_id)
+        for one in found:
+            typer.echo(f"  {one.verdict:8} {one.name:15} {one.text}")
+        for name, verdict in verdicts.items():
+            typer.echo(f"  {name.replace('_', ' ')}: {'yes' if verdict else 'no'}")
+    raise typer.Exit(Exit.OK if verdicts["may_disable"] else Exit.REFUSED)
+
+
+def _change(command: Command, output: Output) -> None:
+    changed = _carry_out(load(), command)
+    if output is Output.JSON:
+        typer.echo(changed.to_json())
+    else:
+        advice = [] if command.dry_run else after(command.verb, changed.key.name)
+        typer.echo("\n".join([changed.to_text(), *advice]))
+
+
+def _carry_out(settings: Settings, command: Command) -> Changed:
+    from appliance.service import client
+
+    try:
+        return client.change(settings.admin_socket, client.change_request(command))
+    except KleidiError as error:
+        if error.fault is not faults.SERVER_UNREACHABLE:
+            raise
+        with assembly.offline(settings) as (opened, operations):
+            return Changed.of(operations.run(opened, command))
+
+
+def _rows(settings: Settings) -> list[KeyRow]:
+    from appliance.service import client
+
+    try:
+        return client.ask(settings.admin_socket).keys
+    except KleidiError as error:
+        if error.fault is not faults.SERVER_UNREACHABLE:
+            raise
+        with assembly.offline(settings) as (opened, _):
+            return [KeyRow.of(key) for key in opened.payload.keyset.keys]
+
+
+def _check(settings: Settings, key: str, stored: int | None) -> tuple[str, list[Condition]]:
+    from appliance.keys import lifecycle
+    from appliance.service import client
+
+    try:
+        reply = client.check(settings.admin_socket, client.check_request(key, stored))
+    except KleidiError as error:
+        if error.fault is not faults.SERVER_UNREACHABLE:
+            raise
+        with assembly.offline(settings) as (opened, operations):
+            found = lifecycle.find(opened.payload.keyset, key)
+            return found.id, operations.conditions(opened.payload.keyset, found, stored)
+    return reply.key_id, [Condition(c.name, Verdict(c.verdict), c.text) for c in reply.conditions]

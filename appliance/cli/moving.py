@@ -1,0 +1,82 @@
+"""`kleidi adopt`: moving in with what another plugin over SoftHSM has stored."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appliance import assembly, faults
+from appliance.cli.serving import Output
+from appliance.faults import KleidiError
+from appliance.report import Changed
+from appliance.settings import load
+from appliance.volume.payload import FoundToken
+
+_Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The old token directory; only read.")]
+_PinFile = Annotated[str, typer.Option("--pin-file", metavar="FILE", help="Its user PIN; - reads stdin.")]
+_KeyLabel = Annotated[str, typer.Option("--key-label", help="The old key's label, which is its key id too.")]
+_TokenLabel = Annotated[str, typer.Option("--token-label", help="Chooses among several tokens.")]
+_Annotation = Annotated[
+    str, typer.Option("--annotation", help="What its ciphertexts carry, where the key's label does not tell.")
+]
+_MAX_FILE = 1 << 20
+
+
+def adopt(
+    directory: _Directory,
+    *,
+    pin_file: _PinFile,
+    key_label: _KeyLabel = "kleidi-kms-plugin",
+    token_label: _TokenLabel = "",
+    annotation: _Annotation = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look and try; change nothing.")] = False,
+    output: Annotated[Output, typer.Option("--output", "-o", help="For people or programs.")] = Output.TEXT,
+) -> None:
+    """Decrypt what the original kleidi or the Kubernetes mock wrote: take over their token, read-only."""
+    from appliance.service import client
+    from proto.admin import admin_pb2
+
+    settings = load()
+    found = FoundToken(_files(directory), _pin(pin_file), token_label, key_label)
+    request = admin_pb2.AdoptRequest(
+        files=found.files,
+        pin=found.pin,
+        token_label=token_label,
+        key_label=key_label,
+        annotation=annotation,
+        dry_run=dry_run,
+    )
+    try:
+        changed = client.adopt(settings.admin_socket, request)
+    except KleidiError as error:
+        if error.fault is not faults.SERVER_UNREACHABLE:
+            raise
+        with assembly.offline(settings) as (opened, operations):
+            changed = Changed.of(operations.adopt(opened, found, annotation, dry_run=dry_run))
+    typer.echo(changed.to_json() if output is Output.JSON else changed.to_text())
+
+
+def _files(directory: Path) -> dict[str, bytes]:
+    """The token files below *directory*, which is SoftHSM's `tokens` or one token's own."""
+    try:
+        inside = [path for path in directory.rglob("*") if path.is_file() and path.suffix != ".lock"]
+        flat = any(path.parent == directory and path.name == "token.object" for path in inside)
+        base = directory.resolve().parent if flat else directory.resolve()
+        return {str(path.resolve().relative_to(base)): _content(path) for path in inside}
+    except (OSError, ValueError) as error:
+        raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"{directory}: {error}") from error
+
+
+def _content(path: Path) -> bytes:
+    if path.stat().st_size > _MAX_FILE:
+        raise ValueError(f"{path.name} is no file of a token")
+    return path.read_bytes()
+
+
+def _pin(name: str) -> str:
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text()
+    except (OSError, ValueError) as error:
+        raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"{name}: {error}") from error
+    return text.rstrip("\r\n")

@@ -1,0 +1,114 @@
+"""Where everything goes on a node, for each distribution. Pure: what is there already is not asked."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.manifests import api_server, host, k3s, kubeadm, podman, rke2
+from appliance.manifests.description import Description
+from appliance.manifests.distribution import Distribution, files
+
+# kind's nodes are made and prepared by its own configuration file.
+INSTALLABLE = (Distribution.KUBEADM, Distribution.RKE2, Distribution.K3S, Distribution.PODMAN)
+# Every text of ours says so, and only such a text is ever replaced or removed.
+OURS = "Written by `kleidi manifests`"
+_TRACES = {
+    "/etc/rancher/rke2": Distribution.RKE2,
+    "/var/lib/rancher/rke2": Distribution.RKE2,
+    "/etc/rancher/k3s": Distribution.K3S,
+    "/var/lib/rancher/k3s": Distribution.K3S,
+    "/etc/kubernetes/manifests": Distribution.KUBEADM,
+    "/etc/kubernetes": Distribution.KUBEADM,
+}
+# By distribution: manifest, path on the node, mode. The last one is what starts the appliance.
+_PLACES: dict[Distribution, tuple[tuple[str, str, int], ...]] = {
+    Distribution.KUBEADM: (
+        (host.TMPFILES_NAME, host.TMPFILES, 0o644),
+        ("pod.yaml", f"{kubeadm.POD_DIRECTORY}/kleidi.yaml", 0o600),
+    ),
+    Distribution.RKE2: (
+        (host.TMPFILES_NAME, host.TMPFILES, 0o644),
+        ("config.yaml", rke2.CONFIG, 0o600),
+        ("pod.yaml", rke2.MASTER_COPY, 0o600),
+        ("rke2-server.conf", rke2.UNIT_DROP_IN, 0o644),
+        ("pod.yaml", f"{rke2.POD_DIRECTORY}/kleidi.yaml", 0o600),
+    ),
+    Distribution.K3S: (
+        ("config.yaml", k3s.CONFIG, 0o600),
+        ("kleidi.container", podman.QUADLET, 0o644),
+    ),
+    Distribution.PODMAN: (("kleidi.container", podman.QUADLET, 0o644),),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    path: str
+    text: str
+    mode: int
+
+
+@dataclass(frozen=True)
+class Room:
+    """A directory of the appliance's own; *keeps* says that what is in it belongs to the same user."""
+
+    path: str
+    mode: int
+    uid: int
+    keeps: bool = False
+
+
+def found(root: Path) -> Distribution | None:
+    """What the directories on the node say; one that is named by hand always wins."""
+    for path, distribution in _TRACES.items():
+        if (root / path.lstrip("/")).is_dir():
+            return distribution
+    return None
+
+
+def rooms(described: Description) -> Iterator[Room]:
+    yield Room(described.volume, 0o700, described.uid, keeps=True)
+    yield Room(described.secrets, 0o700, described.uid, keeps=True)
+    yield Room(described.config, 0o755, 0)
+    yield Room(described.sockets, 0o750, described.uid)
+    yield Room(described.admin, 0o700, described.uid)
+
+
+def configuration(described: Description) -> Place:
+    """Apart from the rest: operators edit it, and what they wrote may be needed to read their Secrets."""
+    return Place(described.encryption_config, api_server.configuration(described), 0o600)
+
+
+def places(distribution: Distribution, described: Description) -> Iterator[Place]:
+    texts = files(distribution, described)
+    for name, path, mode in _PLACES[distribution]:
+        yield Place(path, texts[name], mode)
+
+
+def every_path() -> list[str]:
+    """All that any distribution's installation may have put on a node, what starts the appliance first."""
+    paths = [path for places in _PLACES.values() for _, path, _ in reversed(places)]
+    return list(dict.fromkeys(paths))
+
+
+def next_steps(distribution: Distribution, described: Description) -> str:
+    lines = "\n".join(f"  {flag}" for flag in api_server.flags(described))
+    match distribution:
+        case Distribution.KUBEADM:
+            shown = " and ".join(mount.path for mount in api_server.mounts(described))
+            return (
+                f"Add to kube-apiserver:\n{lines}\nand show it {shown}, read-only. "
+                "`kleidi manifests kubeadm` has both as a ClusterConfiguration; see docs/kubeadm.md."
+            )
+        case Distribution.RKE2:
+            return f"{rke2.CONFIG} gives kube-apiserver:\n{lines}\nRestart rke2-server; see docs/rke2.md."
+        case Distribution.K3S:
+            return (
+                f"{k3s.CONFIG} gives kube-apiserver:\n{lines}\n"
+                "Run `systemctl daemon-reload`, start kleidi.service, then restart k3s; see docs/k3s.md."
+            )
+        case _:
+            return (
+                f"Add to kube-apiserver:\n{lines}\n"
+                "Run `systemctl daemon-reload` and start kleidi.service; see docs/podman.md."
+            )

@@ -1,0 +1,117 @@
+"""What an installation does to a node, one step each. A step that is done leaves nothing to do."""
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from appliance.volume import durable
+from appliance.volume.custody import Custody
+
+
+class Step(Protocol):
+    """Its text is what `--dry-run` prints."""
+
+    def __str__(self) -> str: ...
+
+    def apply(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class MakeDirectory:
+    path: Path
+    mode: int
+    uid: int
+
+    def __str__(self) -> str:
+        return f"directory {self.path} {self.mode:04o} of user {self.uid}"
+
+    def apply(self) -> None:
+        _make_parents(self.path.parent)
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        os.chown(self.path, self.uid, self.uid)
+        self.path.chmod(self.mode)
+
+
+@dataclass(frozen=True)
+class Own:
+    """A file that the appliance wrote as another user."""
+
+    path: Path
+    uid: int
+
+    def __str__(self) -> str:
+        return f"owner of {self.path} becomes user {self.uid}"
+
+    def apply(self) -> None:
+        os.chown(self.path, self.uid, self.uid, follow_symlinks=False)
+
+
+@dataclass(frozen=True)
+class MakeSealKey:
+    path: Path
+    uid: int
+
+    def __str__(self) -> str:
+        return f"seal key {self.path}, 32 random bytes: back it up, apart from the volume"
+
+    def apply(self) -> None:
+        Custody("file", self.path).create()
+        os.chown(self.path, self.uid, self.uid)
+
+
+@dataclass(frozen=True)
+class Write:
+    path: Path
+    text: str
+    mode: int
+    replaces: bool
+
+    def __str__(self) -> str:
+        return f"{'new text for' if self.replaces else 'file'} {self.path} {self.mode:04o}"
+
+    def apply(self) -> None:
+        """By one rename, from outside of the directory: a kubelet takes every file in its own for a pod."""
+        _make_parents(self.path.parent)
+        scratch = self.path.parent.parent / f"{durable.SCRATCH_PREFIX}kleidi-{secrets.token_hex(4)}"
+        try:
+            durable.write(scratch, self.text.encode(), self.mode)
+            scratch.rename(self.path)
+        finally:
+            scratch.unlink(missing_ok=True)
+        durable.sync_directory(self.path.parent)
+
+
+@dataclass(frozen=True)
+class Remove:
+    path: Path
+
+    def __str__(self) -> str:
+        return f"remove {self.path}"
+
+    def apply(self) -> None:
+        self.path.unlink()
+        durable.sync_directory(self.path.parent)
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Nothing is done, and the operator should know why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path} stays: {self.reason}"
+
+    def apply(self) -> None:
+        """Stays as it is."""
+
+
+def _make_parents(path: Path) -> None:
+    """Directories that are the node's and not ours: as a package would make them, whatever the umask."""
+    if not path.is_dir():
+        _make_parents(path.parent)
+        path.mkdir()
+        path.chmod(0o755)

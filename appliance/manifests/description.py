@@ -1,0 +1,102 @@
+"""What the manifests are made from: one node's appliance, described once."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+
+from appliance import __version__
+
+# No character that YAML, systemd or compose would read as anything but itself.
+_PLAIN = re.compile(r"[A-Za-z0-9/][A-Za-z0-9._/@:-]*[A-Za-z0-9]|[A-Za-z0-9]")
+_PROVIDER = re.compile(r"[a-z][a-z0-9.-]{0,99}")
+_NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # YAML 1.1, which Go's reader takes
+# The user that the image is built with (Containerfile).
+IMAGE_USER = 10001
+# Nothing pulls an image of this registry's name: it is there, or it is not.
+_LOCAL = "localhost/"
+CONFIG_NAME = "encryption-config.yaml"
+
+
+class Role(StrEnum):
+    """What KLEIDI_PROVISION says: only one node of a cluster may ever make its first key."""
+
+    FIRST = "auto"
+    JOIN = "join"
+
+
+class User(StrEnum):
+    """Who the appliance is: root without a capability, or the image's user on prepared directories."""
+
+    ROOT = "root"
+    NONROOT = "nonroot"
+
+
+@dataclass(frozen=True)
+class Description:
+    """Raises ValueError for a value that no manifest could carry as it is."""
+
+    role: Role = Role.JOIN
+    user: User = User.ROOT
+    image: str = f"{_LOCAL}kleidi:{__version__}"
+    provider: str = "kleidi"
+    volume: str = "/var/lib/kleidi"
+    secrets: str = "/etc/kleidi"  # the seal key and the anchor
+    # The EncryptionConfiguration and nothing else: the API server sees all of this directory.
+    config: str = "/etc/kubernetes/kleidi"
+    sockets: str = "/run/kleidi"
+    admin: str = "/run/kleidi-admin"
+
+    def __post_init__(self) -> None:
+        values = (self.image, self.provider, *self.directories)
+        for value in values:
+            if not _PLAIN.fullmatch(value):
+                raise ValueError(f"{value!r} has a character that a manifest would read otherwise")
+        if not _PROVIDER.fullmatch(self.provider) or self.provider in _NOT_TEXT:
+            raise ValueError(f"{self.provider!r} is no provider name that everybody would read as text")
+        for directory in self.directories:
+            path = PurePosixPath(directory)
+            if not path.is_absolute() or str(path) != directory or ".." in path.parts or ":" in directory:
+                raise ValueError(f"{directory!r} must be an absolute path in its shortest form, without ':'")
+        for seen in map(PurePosixPath, (self.sockets, self.config)):
+            for kept in map(PurePosixPath, (self.volume, self.secrets, self.admin)):
+                if seen.is_relative_to(kept) or kept.is_relative_to(seen):
+                    raise ValueError(f"{seen} is shown to the API server and must be apart from {kept}")
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        return (self.volume, self.secrets, self.config, self.sockets, self.admin)
+
+    @property
+    def uid(self) -> int:
+        return 0 if self.user is User.ROOT else IMAGE_USER
+
+    @property
+    def socket(self) -> str:
+        return f"{self.sockets}/kms.sock"
+
+    @property
+    def encryption_config(self) -> str:
+        return f"{self.config}/{CONFIG_NAME}"
+
+    @property
+    def pull(self) -> str:
+        """Never for a loaded image: pulls that fail back off to five minutes, missing images do not."""
+        return "Never" if self.image.startswith(_LOCAL) else "IfNotPresent"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What differs from the defaults, and the role, which nobody should have to look up."""
+        default = "/run/kleidi/kms.sock"
+        return {
+            "KLEIDI_PROVISION": self.role.value,
+            **({"KLEIDI_PROVIDER_NAME": self.provider} if self.provider != "kleidi" else {}),
+            **({"KLEIDI_SOCKET": self.socket} if self.socket != default else {}),
+        }
+
+    @property
+    def headline(self) -> str:
+        node = (
+            "the cluster's first node, which makes the key" if self.role is Role.FIRST else "a joining node"
+        )
+        return f"Written by `kleidi manifests` for {node}."

@@ -1,0 +1,115 @@
+"""Without a kubelet: a quadlet, which systemd runs from boot on, and a compose file for trying things."""
+
+from string import Template
+
+from appliance.manifests import api_server
+from appliance.manifests.description import CONFIG_NAME, IMAGE_USER, Description
+
+QUADLET = "/etc/containers/systemd/kleidi.container"
+
+_QUADLET = Template("""\
+# $headline
+# systemd makes kleidi.service of it (podman-systemd.unit(5), podman 4.6 and later).
+[Unit]
+Description=Kleidi, a KMS v2 plugin for the Kubernetes API server
+$before
+[Container]
+ContainerName=kleidi
+Image=$image
+Pull=$pull
+User=$uid:$uid
+Network=none
+ReadOnly=true
+DropCapability=all
+NoNewPrivileges=true
+$settings
+Volume=$volume:/var/lib/kleidi:Z
+Volume=$secrets:/etc/kleidi:Z
+Volume=$sockets:$sockets:z
+Volume=$admin:/run/kleidi-admin:Z
+PodmanArgs=--memory=384m --stop-timeout=20
+HealthCmd=CMD kleidi-probe --ready
+HealthInterval=10s
+HealthTimeout=5s
+LogDriver=journald
+
+[Service]
+# /run is empty after a boot.
+ExecStartPre=/usr/bin/install -d -m 0750 -o $uid -g $uid $sockets
+ExecStartPre=/usr/bin/install -d -m 0700 -o $uid -g $uid $admin
+Restart=always
+TimeoutStopSec=30
+
+[Install]
+# Wanted and not required: to upgrade us must not restart the one who uses us.
+WantedBy=$wanted
+""")
+
+_COMPOSE = Template("""\
+# $headline
+# `podman compose up` or `docker compose up`, for trying things: the image's own user on volumes made for it.
+services:
+  kleidi:
+    image: "$image"
+    user: "$uid:$uid"
+    read_only: true
+    network_mode: none
+    cap_drop: [ALL]
+    security_opt: ["no-new-privileges:true"]
+    mem_limit: 384m
+    shm_size: 16m
+    stop_grace_period: 20s
+    restart: unless-stopped
+    environment:
+$settings
+    volumes:
+    - volume:/var/lib/kleidi
+    - secrets:/etc/kleidi
+    - sockets:$sockets
+    - admin:/run/kleidi-admin
+    healthcheck:
+      test: [CMD, kleidi-probe, --ready]
+      interval: 10s
+      timeout: 5s
+volumes:
+  volume: {}
+  secrets: {}
+  sockets: {}
+  admin: {}
+""")
+
+
+def files(described: Description) -> dict[str, str]:
+    return {
+        "kleidi.container": quadlet(described),
+        # The volumes it makes belong to the image's user, whoever the description names.
+        "compose.yaml": compose(described),
+        CONFIG_NAME: api_server.configuration(described),
+    }
+
+
+def quadlet(described: Description, before: str = "") -> str:
+    """*before* is a unit that cannot do without us."""
+    return _QUADLET.substitute(
+        headline=described.headline,
+        before=f"Before={before}\n" if before else "",
+        wanted=f"multi-user.target {before}".strip(),
+        image=described.image,
+        pull="never" if described.pull == "Never" else "missing",
+        uid=described.uid,
+        settings="\n".join(f"Environment={name}={value}" for name, value in described.settings.items()),
+        volume=described.volume,
+        secrets=described.secrets,
+        sockets=described.sockets,
+        admin=described.admin,
+    )
+
+
+def compose(described: Description) -> str:
+    return _COMPOSE.substitute(
+        headline=described.headline,
+        image=described.image,
+        uid=IMAGE_USER,
+        settings="\n".join(f'      {name}: "{value}"' for name, value in described.settings.items()),
+        sockets=described.sockets,
+    )
