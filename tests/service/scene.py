@@ -1,0 +1,106 @@
+"""What a server stands on: a real volume below a directory of its own, and a fake engine to steer."""
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+from appliance.keys.envelope import NONCE_SIZE, Envelope, associated_data
+from appliance.keys.keyset import Key, KeySet, KeyState
+from appliance.ops.operations import Operations
+from appliance.ops.workshop import Workshop
+from appliance.provision.plan import Refusal
+from appliance.service.admin import Admin
+from appliance.service.foreman import Foreman
+from appliance.service.keeper import Keeper
+from appliance.service.kms import KeyManagement
+from appliance.service.listener import Listener
+from appliance.service.strongroom import Strongroom
+from appliance.volume.anchor import Anchor
+from appliance.volume.audit import AuditLog
+from appliance.volume.custody import Custody
+from appliance.volume.generations import Volume
+from appliance.volume.ledger import Ledger
+from appliance.volume.opening import Storage
+from appliance.volume.payload import Payload
+from appliance.volume.seal import Header, seal
+from tests.fakes import FakeCipher, FakeEngine
+
+LINEAGE = "0123456789ab"
+LONG_SECONDS = 60.0
+_STATES = (KeyState.DESTROYED, KeyState.DISABLED, KeyState.RETIRED, KeyState.PRIMARY, KeyState.STAGED)
+
+
+class Options(TypedDict, total=False):
+    """What a test sets otherwise than most; times are long so that none runs out by chance."""
+
+    call_seconds: float
+    queue_size: int
+    probe_seconds: float
+    mode: int
+    gid: int
+
+
+class Scene:
+    """Everything below *root*, a directory in memory with a short path."""
+
+    def __init__(self, root: Path, *, waits: bool = True) -> None:
+        self.root = root
+        self.socket = root / "run" / "kms.sock"
+        self.admin = root / "admin" / "admin.sock"
+        self.engine = FakeEngine(waits=waits)
+        self.waiting_for: Refusal | None = None
+        self.volume = Volume(root / "volume")
+        self.custody = Custody("file", root / "etc" / "seal.key")
+        self.anchor = Anchor(root / "etc" / "anchor.json")
+        self.expected_lineage: str | None = None
+        self.secrets: list[str] = []
+        self._maker = FakeCipher()
+        for directory in (self.socket.parent, self.admin.parent, self.volume.path, root / "etc"):
+            directory.mkdir(mode=0o700, exist_ok=True)
+
+    def seal(self, states: Sequence[KeyState] = _STATES) -> None:
+        """Give the volume its first generation, with a key in each of *states*."""
+        keys = []
+        for version, state in enumerate(states, 1):
+            object_id = secrets.token_hex(16)
+            keys.append(Key(LINEAGE, version, state, object_id, self._maker.generate(object_id)))
+        self.keyset = KeySet(LINEAGE, tuple(keys))
+        self.engine.keys = dict(self._maker.keys)
+        image = self.engine.image()
+        self.engine.close()
+        self.custody.create()
+        seal_key = self.custody.load()
+        self.secrets += [image.user_pin, image.so_pin, seal_key.secret.hex()]
+        self.secrets += [key.hex() for key in self._maker.keys.values()]
+        self.volume.commit(1, seal(Header(LINEAGE, 1), Payload(self.keyset, image).to_bytes(), [seal_key]))
+
+    def key(self, state: KeyState = KeyState.PRIMARY) -> Key:
+        return next(key for key in self.keyset.keys if key.state is state)
+
+    def wrap(self, state: KeyState, plaintext: bytes) -> bytes:
+        """An envelope as the key that is now in *state* made it when it was primary."""
+        key, nonce = self.key(state), secrets.token_bytes(NONCE_SIZE)
+        return Envelope(
+            nonce, self._maker.encrypt(key.object_id, nonce, plaintext, associated_data(key.id))
+        ).to_bytes()
+
+    def assemble(self, **options: Unpack[Options]) -> tuple[Keeper, list[Listener]]:
+        """Join the parts as the assembly does. Needs a running event loop."""
+        storage = Storage(self.volume, self.custody, self.anchor, self.expected_lineage)
+        strongroom = Strongroom(storage, self.engine, self.root / "memory", lambda: self.waiting_for)
+        keeper = Keeper(
+            strongroom,
+            call_seconds=options.get("call_seconds", LONG_SECONDS),
+            queue_size=options.get("queue_size", 1024),
+            probe_seconds=options.get("probe_seconds", LONG_SECONDS),
+        )
+        ledger = Ledger()
+        workshop = Workshop(storage, self.engine, self.root / "memory")
+        audit = AuditLog(self.volume.path / "audit.jsonl")
+        foreman = Foreman(keeper, Operations(workshop, audit, ledger, 0))
+        kms, admin = KeyManagement(keeper, ledger), Admin(keeper, self.socket, foreman, ledger)
+        return keeper, [
+            Listener(self.socket, options.get("mode", 0o660), options.get("gid"), kms.handler()),
+            Listener(self.admin, 0o600, None, admin.handler()),
+        ]

@@ -1,0 +1,115 @@
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from appliance import faults
+from appliance.faults import KleidiError
+from appliance.service.client import ask
+from proto.kmsv2 import api_pb2 as pb
+from tests.service.client import connected, refused
+from tests.service.running import until
+from tests.service.scene import Scene
+
+Process = subprocess.Popen[str]
+Launch = Callable[[], Process]
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def launch(scene: Scene) -> Iterator[Launch]:
+    with contextlib.ExitStack() as exits:
+
+        def start() -> Process:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.service.program", str(scene.root)],
+                cwd=CHECKOUT,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            exits.enter_context(process)
+            exits.callback(process.kill)
+            return process
+
+        yield start
+
+
+def wait_until_able(scene: Scene) -> None:
+    def able() -> bool:
+        try:
+            return ask(scene.admin).state == "OPERATIONAL"
+        except KleidiError:
+            return False
+
+    until(able, "OPERATIONAL")
+
+
+def assert_serves(scene: Scene) -> None:
+    with connected(scene.socket) as client:
+        assert client.open(client.encrypt(b"seed")) == b"seed"
+
+
+def test_sigterm_lets_the_calls_in_flight_end_and_takes_the_sockets_away(
+    scene: Scene, launch: Launch
+) -> None:
+    process = launch()
+    wait_until_able(scene)
+    with connected(scene.socket) as client:
+        process.send_signal(signal.SIGUSR1)
+        calls = [
+            client.stub.Encrypt.future(pb.EncryptRequest(plaintext=b"seed"), timeout=60) for _ in range(5)
+        ]
+        assert client.status().healthz == "ok"
+        process.terminate()
+        until(lambda: not scene.socket.exists(), "the path disappears first")
+        assert process.poll() is None
+        process.send_signal(signal.SIGUSR2)
+        assert {call.result().key_id for call in calls} == {scene.key().id}
+    assert process.wait(30) == 0
+    assert not scene.admin.exists()
+    assert list((scene.root / "memory").iterdir()) == []
+
+
+def test_sigterm_ends_the_server_before_the_token_was_ever_open(scene: Scene, launch: Launch) -> None:
+    away = scene.custody.path.rename(scene.root / "away")
+    process = launch()
+    until(scene.admin.exists, "the server listens")
+    with connected(scene.socket) as client:
+        assert refused(client.status).code is grpc.StatusCode.UNAVAILABLE
+    process.terminate()
+    assert process.wait(30) == 0
+    assert away.exists()
+
+
+def test_the_socket_of_a_killed_server_is_replaced(scene: Scene, launch: Launch) -> None:
+    first = launch()
+    wait_until_able(scene)
+    with connected(scene.socket) as client:
+        before = client.encrypt(b"seed")
+        first.kill()
+        first.wait(30)
+        assert scene.socket.is_socket()
+        stale = scene.socket.stat().st_ino
+        launch()
+        until(lambda: scene.socket.stat().st_ino != stale, "the socket is a new one")
+        wait_until_able(scene)
+    with connected(scene.socket) as client:
+        assert client.open(before) == b"seed"
+
+
+def test_a_second_instance_is_refused_and_the_first_ones_socket_stays(scene: Scene, launch: Launch) -> None:
+    launch()
+    wait_until_able(scene)
+    before = [os.lstat(path) for path in (scene.socket, scene.admin)]
+    second = launch()
+    _, complaint = second.communicate(timeout=30)
+    assert (second.returncode, complaint.splitlines()[-1]) == (1, faults.SOCKET_IN_USE.id)
+    assert [os.lstat(path) for path in (scene.socket, scene.admin)] == before
+    assert sorted(path.name for path in scene.socket.parent.iterdir()) == ["kms.sock", "kms.sock.lock"]
+    assert_serves(scene)

@@ -1,0 +1,94 @@
+"""One event, one line, for machines and for people."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from appliance import logs
+
+Read = Callable[[], str]
+
+
+@pytest.fixture(autouse=True)
+def _put_back() -> Iterator[None]:
+    handlers, level, propagate = logs.log.handlers[:], logs.log.level, logs.log.propagate
+    yield
+    logs.log.handlers[:] = handlers
+    logs.log.setLevel(level)
+    logs.log.propagate = propagate
+
+
+@pytest.fixture
+def read(capsys: pytest.CaptureFixture[str]) -> Read:
+    return lambda: capsys.readouterr().err
+
+
+def test_json_lines_parse(read: Read) -> None:
+    logs.configure(form="json", level="info")
+    before = time.time() * 1000
+    logs.event(logging.WARNING, "hello", uid="1", key_id="kleidi/x", empty="", none=None, count=0)
+    (line,) = read().splitlines()
+    fields = json.loads(line)
+    assert before - 1 <= fields.pop("ts") <= time.time() * 1000 + 1
+    assert fields == {"level": "warning", "msg": "hello", "uid": "1", "key_id": "kleidi/x", "count": 0}
+
+
+def test_text_lines_read(read: Read) -> None:
+    logs.configure(form="text", level="info")
+    logs.event(logging.INFO, "hello", uid="1", empty="")
+    (line,) = read().splitlines()
+    assert line.endswith(" info    hello uid=1")
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(message=st.text(max_size=20), uid=st.text(max_size=20) | st.just("1\n00:00:00 info forged"))
+def test_no_caller_can_forge_a_second_line(read: Read, form: str, message: str, uid: str) -> None:
+    logs.configure(form=form, level="info")
+    logs.event(logging.INFO, "event " + message, uid=uid)
+    written = read()
+    assert written.count("\n") == 1
+    assert len(written.splitlines()) == 1
+
+
+def test_what_json_does_not_know_is_written_as_text(read: Read) -> None:
+    logs.configure(form="json", level="info")
+    logs.event(logging.INFO, "hello", thing={1, 2})
+    assert json.loads(read())["thing"] == "{1, 2}"
+
+
+def test_a_bug_brings_its_traceback_in_the_same_json_line(read: Read) -> None:
+    logs.configure(form="json", level="error")
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:
+        logs.log.exception("a mistake of ours")
+    (line,) = read().splitlines()
+    assert "ZeroDivisionError" in json.loads(line)["traceback"]
+
+
+def test_a_bug_brings_its_traceback_below_the_text(read: Read) -> None:
+    logs.configure(form="text", level="error")
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:
+        logs.log.exception("a mistake of ours")
+    assert read().splitlines()[-1] == "ZeroDivisionError"
+
+
+def test_less_than_the_level_is_not_written(read: Read) -> None:
+    logs.configure(form="text", level="warning")
+    logs.event(logging.INFO, "hello")
+    assert read() == ""
+
+
+def test_configuring_twice_writes_once(read: Read) -> None:
+    logs.configure(form="text", level="info")
+    logs.configure(form="text", level="info")
+    logs.event(logging.INFO, "hello")
+    assert read().count("hello") == 1

@@ -1,0 +1,148 @@
+"""Everything that one appliance keeps, below directories of a test's own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from appliance.faults import Fault, KleidiError
+from appliance.keys.keyset import KeySet
+from appliance.provision.apply import Provisioner, TokenMaker
+from appliance.provision.plan import Policy
+from appliance.volume.anchor import Anchor
+from appliance.volume.custody import Custody
+from appliance.volume.generations import Volume
+from appliance.volume.opening import Storage
+from appliance.volume.payload import Payload, TokenImage
+from appliance.volume.seal import Header, seal
+from tests.fakes import FakeEngine
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+KLEIDI = (sys.executable, "-m", "appliance")
+CHILD_SECONDS = 60
+# Address space, in KiB: a child that runs away must not take the machine with it.
+CHILD_MEMORY = 2 << 20
+_BOUNDED = ("sh", "-c", f'ulimit -v {CHILD_MEMORY}; exec "$@"', "sh")
+
+Snapshot = dict[str, tuple[bytes, int, int, int]]
+
+
+@dataclass(frozen=True)
+class House:
+    root: Path
+    memory: Path
+
+    @property
+    def volume(self) -> Path:
+        return self.root / "volume"
+
+    @property
+    def etc(self) -> Path:
+        return self.root / "etc"
+
+    @property
+    def seal_key(self) -> Path:
+        return self.etc / "seal.key"
+
+    @property
+    def anchor(self) -> Path:
+        return self.etc / "anchor.json"
+
+    @property
+    def generation(self) -> Path:
+        """The first one."""
+        return self.volume / "generation-00000001.seal"
+
+    def build(self) -> "House":
+        for directory in (self.volume, self.etc):
+            directory.mkdir(mode=0o700, parents=True)
+        return self
+
+    def storage(self, slot: str = "file", expected: str | None = None) -> Storage:
+        key = self.seal_key if slot == "file" else self.volume / "seal.key"
+        return Storage(Volume(self.volume), Custody(slot, key), Anchor(self.anchor), expected)
+
+    def provisioner(self, engine: TokenMaker | None = None, policy: Policy = Policy.AUTO) -> Provisioner:
+        return Provisioner(self.storage(), engine or FakeEngine(), self.memory, policy, allow_unmounted=True)
+
+    def put(self, number: int, header: Header | None = None) -> bytes:
+        """A generation as kleidi would write it, or with another *header*; gives its bytes."""
+        written = header or Header(LINEAGE, number)
+        sealed = seal(written, PAYLOAD.to_bytes(), [self.storage().custody.load()])
+        self.storage().volume.file(number).write_bytes(sealed)
+        return sealed
+
+    @property
+    def environment(self) -> dict[str, str]:
+        settings = {
+            "PROVISION": "auto",
+            "SLOT": "file",
+            "ALLOW_UNMOUNTED": "true",
+            "VOLUME_DIR": str(self.volume),
+            "SEAL_KEY_FILE": str(self.seal_key),
+            "ANCHOR_FILE": str(self.anchor),
+            "MEMORY_DIR": str(self.memory),
+            "LOG_FORMAT": "text",
+        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("KLEIDI_")}
+        return inherited | {f"KLEIDI_{name}": value for name, value in settings.items()}
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Any *command* with these settings, bounded in time and memory."""
+        return subprocess.run(
+            [*_BOUNDED, *command],
+            cwd=CHECKOUT,
+            env=self.environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=CHILD_SECONDS,
+            check=False,
+        )
+
+    def kleidi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run(*KLEIDI, *arguments)
+
+    def snapshot(self) -> Snapshot:
+        """Everything that lasts: bytes, mode, inode and time of change of every file."""
+        found = {}
+        for directory in (self.volume, self.etc):
+            for path in sorted(directory.rglob("*")):
+                seen = path.stat()
+                found[str(path.relative_to(self.root))] = (
+                    path.read_bytes(),
+                    seen.st_mode,
+                    seen.st_ino,
+                    seen.st_mtime_ns,
+                )
+        return found
+
+
+LINEAGE = "0123456789ab"
+OTHER_LINEAGE = "ffffffffffff"
+
+
+def _payload() -> Payload:
+    engine = FakeEngine()
+    answer = engine.generate("k1")
+    keys = {
+        "lineage": LINEAGE,
+        "keys": [{"version": 1, "state": "primary", "object_id": "k1", "known_answer": answer.hex()}],
+    }
+    files = {"a1/token.object": b"\x00token" * 50, "a1/b2.object": bytes(range(256)) * 3}
+    return Payload(KeySet.from_json(keys), TokenImage("serial", files, "user pin", "so pin"))
+
+
+PAYLOAD = _payload()
+
+
+def refused(act: Callable[[], object]) -> Fault:
+    """The fault that *act* ends with."""
+    with pytest.raises(KleidiError) as caught:
+        act()
+    assert len(str(caught.value).splitlines()) == 1
+    return caught.value.fault

@@ -1,0 +1,235 @@
+"""A first key is made once, on purpose, and never in the face of evidence of an older one."""
+
+import base64
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from appliance import faults
+from appliance.engine import SoftHsmEngine
+from appliance.faults import Fault, KleidiError
+from appliance.keys.keyset import KeySet, KeyState
+from appliance.provision.plan import Policy
+from appliance.volume import memory
+from appliance.volume.payload import TokenImage
+from tests.fakes import FakeEngine
+from tests.volume.house import House, refused
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_first_boot_leaves_one_generation_a_key_an_anchor_and_a_mark(house: House) -> None:
+    opened = house.provisioner().run()
+    (key,) = opened.payload.keyset.keys
+    assert (key.version, key.state) == (1, KeyState.PRIMARY)
+    assert opened.header.generation == 1
+    assert opened.header.lineage == opened.payload.keyset.lineage
+    assert opened.warnings == ()
+    assert names(house.volume) == ["generation-00000001.seal", "lock"]
+    assert names(house.etc) == ["anchor.json", "seal.key", "seal.key.used"]
+    assert names(house.memory) == []
+
+
+def test_every_first_boot_makes_another_lineage_and_another_key(tmp_path: Path, memory_dir: Path) -> None:
+    lineages = {
+        House(tmp_path / str(number), memory_dir).build().provisioner().run().header.lineage
+        for number in range(3)
+    }
+    assert len(lineages) == 3
+
+
+def test_with_softhsm_what_is_sealed_opens_to_a_token_that_works(house: House, engine: SoftHsmEngine) -> None:
+    made = house.provisioner(engine).run()
+    opened = house.storage().open()
+    assert opened.payload == made.payload
+    (key,) = opened.payload.keyset.keys
+    with memory.room(house.memory) as room:
+        engine.open(room, opened.payload.token)
+        ciphertext = engine.encrypt(key.object_id, bytes(12), b"seed", b"aad")
+        assert engine.decrypt(key.object_id, bytes(12), ciphertext, b"aad") == b"seed"
+        engine.close()
+
+
+@pytest.mark.parametrize("policy", Policy)
+def test_a_second_run_changes_nothing_whatever_the_policy(house: House, policy: Policy) -> None:
+    first = house.provisioner().run()
+    before = house.snapshot()
+    again = house.provisioner(policy=policy).run()
+    assert again == first
+    assert house.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("policy", "fault"), [(Policy.NEVER, faults.VOLUME_EMPTY), (Policy.JOIN, faults.AWAITING_JOIN)]
+)
+def test_nothing_is_touched_where_no_key_may_be_made(house: House, policy: Policy, fault: Fault) -> None:
+    assert refused(house.provisioner(policy=policy).run) is fault
+    assert house.snapshot() == {}
+
+
+def empty(house: House) -> None:
+    for path in house.volume.iterdir():
+        path.unlink()
+
+
+def test_an_emptied_volume_is_noticed_by_the_anchor(house: House) -> None:
+    house.provisioner().run()
+    empty(house)
+    assert refused(house.provisioner().run) is faults.VOLUME_EMPTIED
+    assert names(house.volume) == []
+
+
+def test_an_emptied_volume_is_noticed_by_the_used_key(house: House) -> None:
+    house.provisioner().run()
+    empty(house)
+    house.anchor.unlink()
+    assert refused(house.provisioner().run) is faults.SEAL_KEY_USED
+    assert names(house.volume) == []
+
+
+def test_a_removed_key_does_not_hide_an_emptied_volume(house: House) -> None:
+    house.provisioner().run()
+    empty(house)
+    house.anchor.unlink()
+    house.seal_key.unlink()
+    assert refused(house.provisioner().run) is faults.SEAL_KEY_USED
+    assert not house.seal_key.exists()
+
+
+def test_a_damaged_anchor_is_evidence_too(house: House) -> None:
+    house.anchor.write_text("damaged")
+    assert refused(house.provisioner().run) is faults.ANCHOR_UNREADABLE
+    assert names(house.volume) == []
+
+
+@pytest.mark.parametrize("damage", ["missing", "unreadable", "foreign"])
+def test_an_unfit_volume_is_left_alone(house: House, damage: str) -> None:
+    if damage == "foreign":
+        (house.volume / "tokens").mkdir()
+    else:
+        house.volume.rmdir()
+    if damage == "unreadable":
+        house.volume.write_text("not a directory")
+    assert refused(house.provisioner().run).id == f"E-VOLUME-{damage.upper()}"
+    assert names(house.etc) == []
+
+
+def test_a_swapped_volume_of_another_lineage_is_foreign(tmp_path: Path, memory_dir: Path) -> None:
+    ours, theirs = (House(tmp_path / name, memory_dir).build() for name in ("ours", "theirs"))
+    for house in (ours, theirs):
+        house.provisioner().run()
+    shutil.copy(theirs.generation, ours.generation)
+    assert refused(ours.provisioner().run) is faults.SEAL_KEY_WRONG
+    shutil.copy(theirs.seal_key, ours.seal_key)
+    assert refused(ours.provisioner().run) is faults.LINEAGE_FOREIGN
+
+
+def test_a_volume_that_was_rolled_back_opens_with_a_warning(house: House) -> None:
+    lineage = house.provisioner().run().header.lineage
+    house.anchor.write_text(house.anchor.read_text().replace('"generation": 1', '"generation": 2'))
+    opened = house.provisioner().run()
+    assert opened.warnings == (faults.ROLLED_BACK,)
+    assert opened.header.lineage == lineage
+    assert '"generation": 2' in house.anchor.read_text()
+
+
+def test_a_lost_anchor_and_mark_are_written_again(house: House) -> None:
+    house.provisioner().run()
+    house.anchor.unlink()
+    (house.etc / "seal.key.used").unlink()
+    house.provisioner().run()
+    assert names(house.etc) == ["anchor.json", "seal.key", "seal.key.used"]
+
+
+def test_an_anchor_that_cannot_be_written_is_a_warning(house: House) -> None:
+    house.anchor.mkdir()
+    (house.anchor / "in the way").touch()
+    assert refused(house.provisioner().run) is faults.ANCHOR_UNREADABLE
+    shutil.rmtree(house.anchor)
+    house.provisioner().run()
+    house.anchor.unlink()
+    house.anchor.mkdir()
+    assert house.provisioner().run().warnings == (faults.ANCHOR_UNREADABLE,)
+
+
+def test_a_token_that_fails_its_trial_is_never_committed(house: House) -> None:
+    class Unproved(FakeEngine):
+        def prove(self, scratch: Path, image: TokenImage, keyset: KeySet) -> None:
+            del scratch, image, keyset
+            raise KleidiError(faults.TRIAL_FAILED)
+
+    assert refused(house.provisioner(Unproved()).run) is faults.TRIAL_FAILED
+    assert names(house.volume) == ["lock"]
+    assert not house.anchor.exists()
+    assert not (house.etc / "seal.key.used").exists()
+    assert names(house.memory) == []
+    assert house.provisioner().run().warnings == ()
+
+
+def test_softhsm_does_not_prove_another_key_under_the_same_name(house: House, engine: SoftHsmEngine) -> None:
+    payload = house.provisioner(engine).run().payload
+    (key,) = payload.keyset.keys
+    lie = key.known_answer[:-1] + bytes([key.known_answer[-1] ^ 1])
+    changed = {**payload.keyset.to_json()}
+    changed["keys"] = [{**changed["keys"][0], "known_answer": lie.hex()}]
+    with memory.room(house.memory) as room:
+        fault = refused(lambda: engine.prove(room, payload.token, KeySet.from_json(changed)))
+    assert fault is faults.TRIAL_FAILED
+
+
+def test_a_running_server_does_not_disturb_a_second_run(house: House) -> None:
+    house.provisioner().run()
+    house.anchor.unlink()
+    with house.storage().volume.lock():
+        assert house.provisioner().run().header.generation == 1
+    assert not house.anchor.exists()
+
+
+def test_beside_another_provisioner_it_steps_back(house: House) -> None:
+    with house.storage().volume.lock():
+        assert refused(house.provisioner().run) is faults.VOLUME_LOCKED
+    assert names(house.volume) == ["lock"]
+
+
+def test_two_provisioners_at_once_make_one_lineage(house: House) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        ended = list(pool.map(lambda _: house.kleidi("provision"), range(3)))
+    codes = {process.returncode for process in ended}
+    assert 0 in codes
+    assert codes <= {0, faults.VOLUME_LOCKED.exit}
+    assert names(house.volume) == ["generation-00000001.seal", "lock"]
+    opened = house.storage().open()
+    assert house.provisioner().run() == opened
+    made = {process.stderr.split("key_id=")[1].split()[0] for process in ended if process.returncode == 0}
+    assert made == {opened.payload.keyset.primary.id}
+
+
+def test_the_raw_key_is_nowhere_outside(house: House) -> None:
+    house.provisioner(FakeEngine()).run()
+    payload = house.storage().open().payload
+    (key,) = payload.token.files.values()  # the fake token's file is the raw key itself
+    assert len(key) == 32
+    _absent(house, key, payload.token.user_pin.encode(), payload.token.so_pin.encode())
+
+
+def test_with_softhsm_neither_pins_nor_token_files_are_outside(house: House, engine: SoftHsmEngine) -> None:
+    token = house.provisioner(engine).run().payload.token
+    _absent(house, token.user_pin.encode(), token.so_pin.encode())
+    kept = b"".join(content for content, *_ in house.snapshot().values())
+    for data in token.files.values():
+        # SoftHSM's files begin alike; what tells them apart is further behind.
+        for start in range(0, max(len(data) - 24, 1), 24):
+            piece = data[start : start + 24]
+            assert len(set(piece)) < 12 or piece not in kept
+
+
+def _absent(house: House, *secrets: bytes) -> None:
+    kept = b"".join(content for content, *_ in house.snapshot().values())
+    assert kept
+    for secret in secrets:
+        for form in (secret, secret.hex().encode(), base64.b64encode(secret), secret[::-1]):
+            assert form not in kept
