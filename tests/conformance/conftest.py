@@ -1,0 +1,67 @@
+"""The cast: one etcd and one appliance for the whole run, and as many API servers as a test asks for."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.encryption import Kms
+from tests.conformance.etcd import Etcd
+from tests.conformance.secretserver import SecretServer
+from tests.conformance.stage import Stage
+from tests.rig import Appliance
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: waits for the API server's own minute-long poll")
+
+
+@pytest.fixture(scope="session")
+def secretserver() -> SecretServer:
+    return SecretServer.obtain()
+
+
+@pytest.fixture(scope="session")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
+    etcd = Etcd(tmp_path_factory.mktemp("etcd"))
+    with contextlib.ExitStack() as exits:
+        exits.callback(etcd.stop)
+        etcd.start()
+        yield etcd
+
+
+@pytest.fixture(scope="session")
+def make_appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Appliance]]:
+    """Appliances not started yet, each with a volume of its own; closed at the end of the run."""
+    with contextlib.ExitStack() as exits:
+
+        def make(provision: str = "auto") -> Appliance:
+            return exits.enter_context(Appliance(tmp_path_factory.mktemp("appliance"), provision=provision))
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def appliance(make_appliance: Callable[..., Appliance]) -> Appliance:
+    """The appliance most tests share. Whoever stops it, starts it again."""
+    appliance = make_appliance()
+    appliance.start()
+    appliance.wait_ready()
+    return appliance
+
+
+@pytest.fixture
+def key_id(appliance: Appliance) -> str:
+    return appliance.wait_ready()
+
+
+@pytest.fixture
+def kms(appliance: Appliance) -> Kms:
+    return Kms("kleidi", appliance.socket)
+
+
+@pytest.fixture
+def stage(secretserver: SecretServer, etcd: Etcd, tmp_path: Path) -> Iterator[Stage]:
+    with Stage(secretserver, etcd, tmp_path) as stage:
+        yield stage
