@@ -84,6 +84,10 @@ $(server): $(wildcard tests/apiserver/*.go) tests/apiserver/go.mod tests/apiserv
 proto: $(ready)  ## generate the stubs from the .proto files
 	@$(call generate,.)
 
+.PHONY: docs
+docs: $(ready)  ## write the settings, the errors and the manifests from the code
+	@$(bin)/python -m tests.reference
+
 .PHONY: lock
 lock: $(ready)  ## resolve the lock files anew
 	$(compile) pyproject.toml -o requirements.lock
