@@ -74,7 +74,8 @@ class SoftHsmEngine:
         """*image* without the key named *object_id*; an adopted key goes with its whole token."""
         adopted, slash, _ = object_id.partition("/")
         if slash:
-            files = {name: data for name, data in image.files.items() if not _belongs(name, adopted)}
+            gone = _adopted_directory(adopted)
+            files = {name: data for name, data in image.files.items() if not name.startswith(gone)}
             pins = {serial: pin for serial, pin in image.adopted_pins.items() if serial != adopted}
             return replace(image, files=files, adopted_pins=pins)
         tokens = self._scratch_copy(scratch, image)
@@ -89,7 +90,8 @@ class SoftHsmEngine:
         expected: dict[str, list[dict[str, str]]] = {serial: [] for serial in pins}
         for key in keyset.keys:
             if key.state is not KeyState.DESTROYED:
-                serial, slash, object_id = key.object_id.rpartition("/")
+                serial, slash, name = key.object_id.partition("/")
+                object_id = name if slash else key.object_id
                 known = {"object_id": object_id, **_PROBE, "ciphertext": key.known_answer.hex()}
                 expected[serial if slash else image.serial].append(known)
         tokens_expected = [
@@ -148,9 +150,13 @@ class SoftHsmEngine:
         serial = answer["serial"]
         if serial in (image.serial, *image.adopted_pins):
             raise KleidiError(faults.KEY_ADOPTED_ALREADY, f"token {serial}")
-        files = {name: data for name, data in found.files.items() if _belongs(name, serial)}
-        if not files:
-            raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"no directory belongs to token {serial}")
+        # Its directory gets a name of ours: SoftHSM takes any, and two that were renamed could have the same.
+        theirs, ours = f"{answer['directory']}/", _adopted_directory(serial)
+        files = {
+            ours + name.removeprefix(theirs): data
+            for name, data in found.files.items()
+            if name.startswith(theirs)
+        }
         changed = replace(
             image,
             files={**image.files, **files},
@@ -217,6 +223,5 @@ class SoftHsmEngine:
         return self._library
 
 
-def _belongs(name: str, serial: str) -> bool:
-    """Whether a file is of that token: SoftHSM names its directory by a UUID that ends with the serial."""
-    return name.partition("/")[0].replace("-", "").endswith(serial)
+def _adopted_directory(serial: str) -> str:
+    return f"adopted-{serial}/"

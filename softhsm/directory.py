@@ -49,6 +49,15 @@ def check(tokens: Path) -> int:
     return len(serials)
 
 
+def home(tokens: Path, serial: str) -> str:
+    """The name of the directory of one token. SoftHSM makes a UUID of it, but reads any."""
+    paths = (entry / "token.object" for entry in entries(tokens))
+    found = [path.parent.name for path in paths if _serial(path).rstrip(b" ") == serial.encode()]
+    if len(found) != 1:
+        raise TokenNotFoundError(f"{len(found)} directories hold the token {serial}")
+    return found[0]
+
+
 def configure(tokens: Path) -> Path:
     """Write SoftHSM's configuration beside *tokens*, whole or not at all: an empty one means the system's.
 

@@ -3,16 +3,18 @@
     {"module": path or null, "tokens": path, "label": the token's or null, "user_pin", "key_label",
      "probe": {"nonce", "plaintext", "aad"}}
 
-The answer is `{"serial", "token_label", "keys": [every secret key on it], "probe": {…, "ciphertext"}}`, the
-last by the key with the label *key_label*. A copy, for a login rewrites the token; it may be read-only.
+The answer is `{"serial", "token_label", "directory": the name of its own, "keys": [every secret key on it],
+"probe": {…, "ciphertext"}}`, the last by the key with the label *key_label*. A copy, for a login rewrites
+the token; it may be read-only.
 """
 
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from softhsm import child, foreign
+from softhsm import child, directory, foreign
 from softhsm.child import Order
 from softhsm.errors import KeyNotFoundError, TokenNotFoundError
 from softhsm.foreign import SecretKey
@@ -24,12 +26,14 @@ def run(order: Order) -> dict[str, Any]:
     probe = {field: order["probe"][field] for field in ("nonce", "plaintext", "aad")}
     with child.loaded(order) as library:
         token = _token(library, order["label"])
+        home = directory.home(Path(order["tokens"]), token.serial)
         with child.opened(token, order["user_pin"]) as session:
             keys = session.secret_keys()
             ciphertext = child.probed(session, _key(keys, order["key_label"]), probe)
             return {
                 "serial": token.serial,
                 "token_label": token.label,
+                "directory": home,
                 "keys": [asdict(key) for key in keys],
                 "probe": probe | {"ciphertext": ciphertext.hex()},
             }

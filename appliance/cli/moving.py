@@ -60,10 +60,12 @@ def adopt(
 def _files(directory: Path) -> dict[str, bytes]:
     """The token files below *directory*, which is SoftHSM's `tokens` or one token's own."""
     try:
-        inside = [path for path in directory.rglob("*") if path.is_file() and path.suffix != ".lock"]
-        flat = any(path.parent == directory and path.name == "token.object" for path in inside)
-        base = directory.resolve().parent if flat else directory.resolve()
-        return {str(path.resolve().relative_to(base)): _content(path) for path in inside}
+        inside = sorted(path for path in directory.rglob("*") if path.is_file() and path.suffix != ".lock")
+        # Directories may have been renamed to anything; only which files lie together matters.
+        homes = {
+            home: f"found-{number}" for number, home in enumerate({path.parent: None for path in inside})
+        }
+        return {f"{homes[path.parent]}/{path.name}": _content(path) for path in inside}
     except (OSError, ValueError) as error:
         raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"{directory}: {error}") from error
 

@@ -183,6 +183,8 @@ def test_a_survey_tells_what_is_there(foreign: ForeignProgram, serial: str, surv
         PyKCS11.CKA_VALUE_LEN: 16,
     }
     foreign.keygen(serial, "other", guarded)
+    (directory,) = foreign.tokens.iterdir()
+    directory.rename(foreign.tokens / "restored")
     answer = survey(label="kleidi")
     plain = {"object_id": "", "bits": 256, "private": False, "sensitive": False}
     hidden = {"object_id": "01ff", "bits": 128, "private": True, "sensitive": True}
@@ -191,6 +193,7 @@ def test_a_survey_tells_what_is_there(foreign: ForeignProgram, serial: str, surv
         "exit": 0,
         "serial": serial,
         "token_label": "kleidi",
+        "directory": "restored",
         "keys": [{"label": KLEIDI} | plain | rest, {"label": "other"} | hidden | rest],
         "probe": PROBE | {"ciphertext": answer["probe"]["ciphertext"]},
     }
