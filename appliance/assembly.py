@@ -95,6 +95,7 @@ def keeper(settings: Settings) -> "Keeper":
 
 def serve(settings: Settings) -> None:
     """Answer the API server and the command line until SIGTERM."""
+    from appliance.service import health
     from appliance.service.admin import Admin
     from appliance.service.clerk import keep_books
     from appliance.service.foreman import Foreman
@@ -115,6 +116,7 @@ def serve(settings: Settings) -> None:
             [
                 Listener(settings.socket, settings.socket_mode, settings.socket_gid, kms.handler()),
                 Listener(settings.admin_socket, 0o600, None, admin.handler()),
+                health.Health(settings.admin_socket.with_name(health.NAME), kept.standing),
             ],
             [keep_books(kept, counted)],
         )

@@ -336,4 +336,57 @@ INSTALL_KEY_LOST = _fault("E-INSTALL-KEY-LOST", _C, Exit.SEALED,
 INSTALL_IN_USE = _fault("E-INSTALL-IN-USE", _C, Exit.REFUSED,
     "this node's EncryptionConfiguration still names this provider",
     "Decrypt everything first and take the provider out; --force removes the appliance all the same")
+
+# Backups
+BACKUP_RECIPIENT = _fault("E-BACKUP-RECIPIENT", _C, Exit.USAGE,
+    "there is nobody to encrypt the bundle to, or a recipient is not an age public key",
+    "Name one with --to age1… or in KLEIDI_BACKUP_RECIPIENTS, or use a passphrase")
+BACKUP_PASSPHRASE = _fault("E-BACKUP-PASSPHRASE", _C, Exit.USAGE,
+    "the passphrase is too short, was not typed the same way twice, or nobody is there to type it",
+    "Take twelve characters or more, at a terminal or with --passphrase-file")
+BACKUP_IDENTITY = _fault("E-BACKUP-IDENTITY", _R, Exit.WRONG_KEY,
+    "there is no age identity to open the bundle with",
+    "Name the file that age-keygen wrote with --identity, or use the passphrase")
+BACKUP_KEY_WRONG = _fault("E-BACKUP-KEY-WRONG", _R, Exit.WRONG_KEY,
+    "what was given does not open the bundle",
+    "Use the identity of one of its recipients, or the passphrase it was made with")
+BACKUP_MEMORY = _fault("E-BACKUP-MEMORY", _R, Exit.REFUSED,
+    "the passphrase's key derivation needs more memory than there is here",
+    "Run it where there is more, or raise the pod's memory limit")
+BACKUP_UNREADABLE = _fault("E-BACKUP-UNREADABLE", _R, Exit.REFUSED,
+    "the bundle cannot be read",
+    "Check the file's name and permissions")
+BACKUP_CORRUPT = _fault("E-BACKUP-CORRUPT", _R, Exit.INTEGRITY,
+    "the file is not a bundle, or a damaged one",
+    "Take another copy of it; nothing was taken from this one")
+BACKUP_NEWER = _fault("E-BACKUP-NEWER", _R, Exit.INTEGRITY,
+    "the bundle was made by a newer kleidi",
+    "Upgrade kleidi to the version that made it, or later")
+BACKUP_INCOMPLETE = _fault("E-BACKUP-INCOMPLETE", _R, Exit.INTEGRITY,
+    "the bundle does not hold every key that it lists",
+    "Take another bundle; nothing was taken from this one")
+BACKUP_FOREIGN = _fault("E-BACKUP-FOREIGN", _R, Exit.INTEGRITY,
+    "the bundle belongs to another lineage",
+    "Take a bundle of this cluster; if the change is meant, remove the anchor")
+BACKUP_FAILED = _fault("E-BACKUP-FAILED", _R, Exit.REFUSED,
+    "the bundle cannot be written, so nothing was changed",
+    "Make KLEIDI_BACKUP_DIR, or the place that was named, writable with some space left")
+BACKUP_EXISTS = _fault("E-BACKUP-EXISTS", _R, Exit.REFUSED,
+    "the file exists already, and a bundle never replaces anything",
+    "Name another file, or a directory")
+BACKUP_NONE = _fault("E-BACKUP-NONE", _R, Exit.REFUSED,
+    "there is no bundle of this lineage in the backup directory",
+    "Make one with `kleidi backup create`; check KLEIDI_BACKUP_DIR")
+RESTORE_NOT_EMPTY = _fault("E-RESTORE-NOT-EMPTY", _R, Exit.REFUSED,
+    "the volume holds keys already, and a restore never adds to or replaces any",
+    "Restore into an empty volume, or look into the bundle with `kleidi backup verify`")
+KEY_NOT_BACKED_UP = _fault("E-KEY-NOT-BACKED-UP", _R, Exit.REFUSED,
+    "no verified backup holds every key (KLEIDI_REQUIRE_BACKUP=true)",
+    "Run `kleidi key stage`, `kleidi backup create` and `kleidi backup verify` first, or use --without-backup")
+USAGE_INVALID = _fault("E-USAGE-INVALID", _M, Exit.ERROR,
+    "the input is not one whole answer of `kleidi usage -o json`",
+    "Take it again, without --key-id")
+SNAPSHOT_INVALID = _fault("E-SNAPSHOT-INVALID", _M, Exit.ERROR,
+    "the file is not one whole etcd snapshot",
+    "Take it again with `etcdctl snapshot save`")
 # fmt: on

@@ -1,4 +1,4 @@
-"""The wire: what Kubernetes fixed (`kmsv2`, `storage`), what etcd fixed (`etcd`), what the command line speaks (`admin`).
+"""The wire: `kmsv2` and `storage` are Kubernetes', `etcd` is etcd's, `admin` is what the command line speaks.
 
 The .proto files are written by hand; everything else here comes from `make proto`.
 """

@@ -4,11 +4,15 @@ from pathlib import Path
 
 from appliance import faults
 from appliance.faults import Exit
+from appliance.manifests.description import Description, Role, User
+from appliance.manifests.distribution import Distribution, files
+from appliance.manifests.pod import static_pod
 from appliance.settings import CONFIG_FILE, PREFIX, Settings
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 README = CHECKOUT / "README.md"
 ERRORS = CHECKOUT / "docs" / "errors.md"
+MANIFESTS = CHECKOUT / "container" / "manifests"
 _MARKS = "<!-- settings -->\n", "<!-- /settings -->"
 
 _ERRORS_HEAD = """\
@@ -60,6 +64,23 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] + "."
 
 
+def manifests() -> dict[Path, str]:
+    """What `kleidi manifests DISTRIBUTION --first` writes for each of them, and the pod in every variant."""
+    texts = {
+        MANIFESTS / distribution / name: text
+        for distribution in Distribution
+        for name, text in files(distribution, Description(Role.FIRST)).items()
+    }
+    for role in Role:
+        for user in User:
+            name = f"{role.name.lower()}-{user}.yaml"
+            texts[MANIFESTS / "pods" / name] = static_pod(Description(role, user))
+    return texts
+
+
 if __name__ == "__main__":
     README.write_text(readme(README.read_text()))
     ERRORS.write_text(errors())
+    for path, text in manifests().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)

@@ -25,7 +25,7 @@ _LINE_SIZE = 1024
 _HEAD_SIZE = 4096
 _SECONDS = 2.0
 # A probe asks once in ten seconds; who opens more connections than this is no probe.
-_MOST_CALLERS = 128
+_MOST_CALLERS = 64
 _REQUEST = re.compile(rb"([A-Z]{1,16}) (/[!-~]*) HTTP/1\.[01]")
 
 Answer = tuple[HTTPStatus, str]

@@ -56,7 +56,8 @@ class Payload:
     token: TokenImage
     slots: tuple[HeldSlot, ...] = ()
 
-    def to_bytes(self) -> bytes:
+    def to_entries(self) -> dict[str, bytes]:
+        """The tar's entries by name."""
         manifest = {
             "schema": SCHEMA,
             "keyset": self.keyset.to_json(),
@@ -72,25 +73,23 @@ class Payload:
             ],
         }
         entries = {"manifest.json": _json(manifest), "secrets.json": _json(pins)}
-        entries |= {f"tokens/{name}": self.token.files[name] for name in sorted(self.token.files)}
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-            for name, data in entries.items():
-                entry = tarfile.TarInfo(name)
-                entry.size, entry.mode = len(data), 0o400
-                archive.addfile(entry, io.BytesIO(data))
-        return buffer.getvalue()
+        return entries | {f"tokens/{name}": self.token.files[name] for name in sorted(self.token.files)}
+
+    def to_bytes(self) -> bytes:
+        return pack(self.to_entries())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Payload":
         """Raise KleidiError of E-SEAL-CORRUPT when *data* is not what to_bytes gave."""
         try:
-            return cls._parse(_entries(data))
+            return cls.from_entries(unpack(data))
         except (KeyError, TypeError, ValueError, tarfile.TarError) as error:
             raise KleidiError(faults.SEAL_CORRUPT, f"the payload: {error}") from error
 
     @classmethod
-    def _parse(cls, entries: dict[str, bytes]) -> "Payload":
+    def from_entries(cls, entries: dict[str, bytes]) -> "Payload":
+        """Raise KeyError, TypeError or ValueError when they are not to_entries'."""
+        entries = dict(entries)
         manifest = json.loads(entries.pop("manifest.json"))
         pins = json.loads(entries.pop("secrets.json"))
         if manifest["schema"] != SCHEMA:
@@ -112,7 +111,19 @@ def _json(value: object) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True).encode()
 
 
-def _entries(data: bytes) -> dict[str, bytes]:
+def pack(entries: Mapping[str, bytes]) -> bytes:
+    """A plain tar of files that nobody but their owner may read."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, data in entries.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), 0o400
+            archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def unpack(data: bytes) -> dict[str, bytes]:
+    """What pack was given. Raise ValueError or TarError when it holds anything but files, each once."""
     found: dict[str, bytes] = {}
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
         for entry in archive:

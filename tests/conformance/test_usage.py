@@ -23,9 +23,11 @@ from appliance.usage.survey import survey
 from appliance.usage.tally import Row, Tally
 from tests.conformance.encryption import Identity as Plain
 from tests.conformance.encryption import Kms
-from tests.conformance.etcd import Etcd
+from tests.conformance.etcd import START_SECONDS, Etcd, free_ports
+from tests.conformance.patience import eventually
 from tests.conformance.stage import Stage
 from tests.rig import BIN, Appliance
+from tests.usage.authority import Authority
 
 
 def gateway(etcd: Etcd, verb: str, **fields: object) -> dict[str, Any]:
@@ -213,6 +215,59 @@ def test_what_changes_while_it_reads_is_not_mixed_in(etcd: Etcd, many: str) -> N
 
     tally = survey(Disturbed(Reader([etcd.url], Identity(), many), change), many)
     assert (tally.objects, tally.complete) == (100, True)
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[tuple[str, Authority]]:
+    """An etcd as kubeadm sets it up: TLS, and only for clients that its authority knows."""
+    authority = Authority(tmp_path / "etcd-ca")
+    own = authority.issue("server")
+    urls = [f"https://127.0.0.1:{port}" for port in free_ports(2)]
+    command = ["etcd", "--data-dir", str(tmp_path / "data"), "--client-cert-auth"]
+    command += [
+        "--trusted-ca-file",
+        str(own.cacert),
+        "--cert-file",
+        str(own.cert),
+        "--key-file",
+        str(own.key),
+    ]
+    command += ["--listen-client-urls", urls[0], "--advertise-client-urls", urls[0]]
+    command += ["--listen-peer-urls", urls[1].replace("https", "http")]
+    command += ["--initial-advertise-peer-urls", urls[1].replace("https", "http")]
+    command += ["--initial-cluster", f"default={urls[1].replace('https', 'http')}"]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=quiet, stderr=quiet, env={"ETCD_UNSUPPORTED_ARCH": "arm64"})
+    try:
+        eventually(lambda: usage(urls[0], own).returncode == faults.ETCD_EMPTY.exit, within=START_SECONDS)
+        yield urls[0], authority
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def usage(url: str, identity: Identity) -> "subprocess.CompletedProcess[str]":
+    command = [str(BIN / "kleidi"), "usage", "--endpoints", url]
+    files = {"--cacert": identity.cacert, "--cert": identity.cert, "--key": identity.key}
+    command += [word for name, path in files.items() if path for word in (name, str(path))]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_an_etcd_with_certificates_of_its_own(locked: tuple[str, Authority], tmp_path: Path) -> None:
+    url, authority = locked
+    client, strange = authority.issue("client"), Authority(tmp_path / "another-ca").issue("stranger")
+
+    assert faults.ETCD_EMPTY.id in usage(url, client).stderr
+    for identity in (
+        strange,
+        Identity(client.cacert),
+        Identity(client.cacert, strange.cert, strange.key),
+        Identity(strange.cacert, client.cert, client.key),
+    ):
+        done = usage(url, identity)
+        assert done.returncode == faults.ETCD_TLS.exit
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert "certificate" in done.stderr.rpartition("(")[2], done.stderr
 
 
 def test_values_as_large_as_etcd_takes_them(etcd: Etcd, stage: Stage) -> None:

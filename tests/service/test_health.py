@@ -65,13 +65,18 @@ class Answering:
     def connect(self) -> socket.socket:
         caller = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         caller.settimeout(20)
-        caller.connect(str(self.path))
+        try:
+            caller.connect(str(self.path))
+        except OSError:
+            caller.close()
+            raise
         return caller
 
     def send(self, request: bytes) -> bytes:
         """All that comes back until the other side closes."""
         with self.connect() as caller:
-            caller.sendall(request)
+            with contextlib.suppress(BrokenPipeError):  # refused before it was read
+                caller.sendall(request)
             return received(caller)
 
     def get(self, path: str) -> tuple[int, str]:
@@ -198,7 +203,7 @@ def test_who_does_not_go_on_is_shown_out(answering: Answering, said: bytes) -> N
 
 def test_a_crowd_that_says_nothing_is_bounded_and_goes(answering: Answering) -> None:
     with contextlib.ExitStack() as callers:
-        for _ in range(128):
+        for _ in range(64):
             callers.enter_context(answering.connect())
         deadline = time.monotonic() + 20
         while True:
@@ -213,7 +218,7 @@ def test_a_crowd_that_says_nothing_is_bounded_and_goes(answering: Answering) -> 
 
 def test_a_caller_that_leaves_is_no_trouble(answering: Answering) -> None:
     for said in (b"", b"GET /li", b"GET /livez HTTP/1.1\r\n\r\n"):
-        for _ in range(20):
+        for _ in range(10):
             with answering.connect() as caller:
                 caller.sendall(said)
 
