@@ -284,6 +284,9 @@ AUDIT_FAILED = _fault("E-AUDIT-FAILED", _R, Exit.REFUSED,
 AUDIT_BROKEN = _fault("E-AUDIT-BROKEN", _X, Exit.INTEGRITY,
     "the audit log was changed after it was written",
     "Compare it with the copy in your log store")
+USAGE_INVALID = _fault("E-USAGE-INVALID", _R, Exit.ERROR,
+    "this is not what `kleidi usage --output json` prints",
+    "Count again and give the whole output")
 TOKEN_NOT_ADOPTED = _fault("E-TOKEN-NOT-ADOPTED", _R, Exit.REFUSED,
     "the token cannot be adopted",
     "Check directory, PIN and labels; nothing was changed, here or there")

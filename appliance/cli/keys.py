@@ -1,8 +1,10 @@
 """`kleidi key …`: through the running server, or on the volume itself while no server runs."""
 
 import json
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +17,7 @@ from appliance.ops.check import Condition, Verdict, may_destroy, may_disable
 from appliance.ops.operations import Command, Verb
 from appliance.report import Changed, KeyRow
 from appliance.settings import Settings, load
+from appliance.usage.proof import stored_under
 
 app = typer.Typer(no_args_is_help=True, help="Keys: list, rotate, retire, destroy.")
 
@@ -28,6 +31,9 @@ _Expect = Annotated[
 _Stored = Annotated[
     int | None,
     typer.Option("--stored", min=0, help="Objects that a whole `kleidi usage` found under this key."),
+]
+_Usage = Annotated[
+    str, typer.Option("--usage", metavar="FILE", help="What `kleidi usage -o json` printed; - reads stdin.")
 ]
 SCHEMA = "kleidi.key/v1"
 
@@ -87,6 +93,7 @@ def disable(
     key: _Key,
     *,
     stored: _Stored = None,
+    usage: _Usage = "",
     force: Annotated[bool, typer.Option("--force", help="Although not every condition holds.")] = False,
     reason: _Reason = "",
     dry_run: _DryRun = False,
@@ -95,6 +102,8 @@ def disable(
     """Refuse to decrypt with a retired key, to see whether anybody misses it. `enable` undoes it."""
     if force and not reason:
         raise KleidiError(faults.CONFIG, "--force needs a --reason")
+    settings = load()
+    stored = _counted(settings, key, usage) if usage else stored
     command = Command(Verb.DISABLE, key=key, stored=stored, force=force, reason=reason, dry_run=dry_run)
     _change(command, output)
 
@@ -113,19 +122,24 @@ def destroy(
     *,
     typed: Annotated[str, typer.Option("--key-id", help="The whole key id, to show that it is meant.")] = "",
     stored: _Stored = None,
+    usage: _Usage = "",
     dry_run: _DryRun = False,
     output: _Output = Output.TEXT,
     reason: _Reason = "",
 ) -> None:
     """Remove a disabled key for ever. Not to be undone; there is no --yes."""
+    settings = load()
+    stored = _counted(settings, key, usage) if usage else stored
     command = Command(Verb.DESTROY, key=key, typed=typed, stored=stored, dry_run=dry_run, reason=reason)
     _change(command, output)
 
 
 @app.command()
-def check(key: _Key, *, stored: _Stored = None, output: _Output = Output.TEXT) -> None:
+def check(key: _Key, *, stored: _Stored = None, usage: _Usage = "", output: _Output = Output.TEXT) -> None:
     """Whether it is safe to do without a key, condition by condition."""
-    key_id, found = _check(load(), key, stored)
+    settings = load()
+    stored = _counted(settings, key, usage) if usage else stored
+    key_id, found = _check(settings, key, stored)
     verdicts = {"may_disable": may_disable(found), "may_destroy": may_destroy(found)}
     if output is Output.JSON:
         fields = {"schema": SCHEMA, "key_id": key_id, "conditions": [asdict(one) for one in found]}
@@ -137,6 +151,16 @@ def check(key: _Key, *, stored: _Stored = None, output: _Output = Output.TEXT) -
         for name, verdict in verdicts.items():
             typer.echo(f"  {name.replace('_', ' ')}: {'yes' if verdict else 'no'}")
     raise typer.Exit(Exit.OK if verdicts["may_disable"] else Exit.REFUSED)
+
+
+def _counted(settings: Settings, name: str, document: str) -> int | None:
+    """How many objects a whole count found under the key of this *name*."""
+    try:
+        text = sys.stdin.read() if document == "-" else Path(document).read_text()
+    except (OSError, ValueError) as error:
+        raise KleidiError(faults.USAGE_INVALID, f"{document}: {error}") from error
+    key_id = next((row.key_id for row in _rows(settings) if name in (row.name, row.key_id)), name)
+    return stored_under(text, key_id)
 
 
 def _change(command: Command, output: Output) -> None:
