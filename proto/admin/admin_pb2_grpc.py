@@ -54,6 +54,41 @@ class AdminStub:
                 request_serializer=proto_dot_admin_dot_admin__pb2.AdoptRequest.SerializeToString,
                 response_deserializer=proto_dot_admin_dot_admin__pb2.ChangeReply.FromString,
                 _registered_method=True)
+        self.Bundle = channel.unary_unary(
+                '/kleidi.admin.v1.Admin/Bundle',
+                request_serializer=proto_dot_admin_dot_admin__pb2.BundleRequest.SerializeToString,
+                response_deserializer=proto_dot_admin_dot_admin__pb2.BundleReply.FromString,
+                _registered_method=True)
+        self.Invite = channel.unary_unary(
+                '/kleidi.admin.v1.Admin/Invite',
+                request_serializer=proto_dot_admin_dot_admin__pb2.InviteRequest.SerializeToString,
+                response_deserializer=proto_dot_admin_dot_admin__pb2.InviteReply.FromString,
+                _registered_method=True)
+        self.Export = channel.unary_unary(
+                '/kleidi.admin.v1.Admin/Export',
+                request_serializer=proto_dot_admin_dot_admin__pb2.ExportRequest.SerializeToString,
+                response_deserializer=proto_dot_admin_dot_admin__pb2.ExportReply.FromString,
+                _registered_method=True)
+        self.Join = channel.unary_unary(
+                '/kleidi.admin.v1.Admin/Join',
+                request_serializer=proto_dot_admin_dot_admin__pb2.JoinRequest.SerializeToString,
+                response_deserializer=proto_dot_admin_dot_admin__pb2.ChangeReply.FromString,
+                _registered_method=True)
+        self.Slots = channel.unary_unary(
+                '/kleidi.admin.v1.Admin/Slots',
+                request_serializer=proto_dot_admin_dot_admin__pb2.SlotsRequest.SerializeToString,
+                response_deserializer=proto_dot_admin_dot_admin__pb2.SlotsReply.FromString,
+                _registered_method=True)
+        self.ChangeSlot = channel.unary_unary(
+                '/kleidi.admin.v1.Admin/ChangeSlot',
+                request_serializer=proto_dot_admin_dot_admin__pb2.ChangeSlotRequest.SerializeToString,
+                response_deserializer=proto_dot_admin_dot_admin__pb2.ChangeReply.FromString,
+                _registered_method=True)
+        self.Unseal = channel.unary_unary(
+                '/kleidi.admin.v1.Admin/Unseal',
+                request_serializer=proto_dot_admin_dot_admin__pb2.UnsealRequest.SerializeToString,
+                response_deserializer=proto_dot_admin_dot_admin__pb2.UnsealReply.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -87,6 +122,55 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Bundle(self, request, context):
+        """Every key, encrypted to age recipients: the server never sees who can read it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Invite(self, request, context):
+        """A recipient for one bundle, age1…; its other half stays in this process's memory.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Export(self, request, context):
+        """Every key for another node's invitation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Join(self, request, context):
+        """Takes what another node exported: into an empty volume, or as newer keys of the same lineage.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Slots(self, request, context):
+        """The ways to open the seal. Answered in every state in which there is a seal.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeSlot(self, request, context):
+        """Adds, proves or removes one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unseal(self, request, context):
+        """Opens the seal for the life of this process.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -109,6 +193,41 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.Adopt,
                     request_deserializer=proto_dot_admin_dot_admin__pb2.AdoptRequest.FromString,
                     response_serializer=proto_dot_admin_dot_admin__pb2.ChangeReply.SerializeToString,
+            ),
+            'Bundle': grpc.unary_unary_rpc_method_handler(
+                    servicer.Bundle,
+                    request_deserializer=proto_dot_admin_dot_admin__pb2.BundleRequest.FromString,
+                    response_serializer=proto_dot_admin_dot_admin__pb2.BundleReply.SerializeToString,
+            ),
+            'Invite': grpc.unary_unary_rpc_method_handler(
+                    servicer.Invite,
+                    request_deserializer=proto_dot_admin_dot_admin__pb2.InviteRequest.FromString,
+                    response_serializer=proto_dot_admin_dot_admin__pb2.InviteReply.SerializeToString,
+            ),
+            'Export': grpc.unary_unary_rpc_method_handler(
+                    servicer.Export,
+                    request_deserializer=proto_dot_admin_dot_admin__pb2.ExportRequest.FromString,
+                    response_serializer=proto_dot_admin_dot_admin__pb2.ExportReply.SerializeToString,
+            ),
+            'Join': grpc.unary_unary_rpc_method_handler(
+                    servicer.Join,
+                    request_deserializer=proto_dot_admin_dot_admin__pb2.JoinRequest.FromString,
+                    response_serializer=proto_dot_admin_dot_admin__pb2.ChangeReply.SerializeToString,
+            ),
+            'Slots': grpc.unary_unary_rpc_method_handler(
+                    servicer.Slots,
+                    request_deserializer=proto_dot_admin_dot_admin__pb2.SlotsRequest.FromString,
+                    response_serializer=proto_dot_admin_dot_admin__pb2.SlotsReply.SerializeToString,
+            ),
+            'ChangeSlot': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeSlot,
+                    request_deserializer=proto_dot_admin_dot_admin__pb2.ChangeSlotRequest.FromString,
+                    response_serializer=proto_dot_admin_dot_admin__pb2.ChangeReply.SerializeToString,
+            ),
+            'Unseal': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unseal,
+                    request_deserializer=proto_dot_admin_dot_admin__pb2.UnsealRequest.FromString,
+                    response_serializer=proto_dot_admin_dot_admin__pb2.UnsealReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -219,6 +338,195 @@ class Admin:
             '/kleidi.admin.v1.Admin/Adopt',
             proto_dot_admin_dot_admin__pb2.AdoptRequest.SerializeToString,
             proto_dot_admin_dot_admin__pb2.ChangeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Bundle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kleidi.admin.v1.Admin/Bundle',
+            proto_dot_admin_dot_admin__pb2.BundleRequest.SerializeToString,
+            proto_dot_admin_dot_admin__pb2.BundleReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Invite(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kleidi.admin.v1.Admin/Invite',
+            proto_dot_admin_dot_admin__pb2.InviteRequest.SerializeToString,
+            proto_dot_admin_dot_admin__pb2.InviteReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Export(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kleidi.admin.v1.Admin/Export',
+            proto_dot_admin_dot_admin__pb2.ExportRequest.SerializeToString,
+            proto_dot_admin_dot_admin__pb2.ExportReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Join(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kleidi.admin.v1.Admin/Join',
+            proto_dot_admin_dot_admin__pb2.JoinRequest.SerializeToString,
+            proto_dot_admin_dot_admin__pb2.ChangeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Slots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kleidi.admin.v1.Admin/Slots',
+            proto_dot_admin_dot_admin__pb2.SlotsRequest.SerializeToString,
+            proto_dot_admin_dot_admin__pb2.SlotsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeSlot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kleidi.admin.v1.Admin/ChangeSlot',
+            proto_dot_admin_dot_admin__pb2.ChangeSlotRequest.SerializeToString,
+            proto_dot_admin_dot_admin__pb2.ChangeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unseal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kleidi.admin.v1.Admin/Unseal',
+            proto_dot_admin_dot_admin__pb2.UnsealRequest.SerializeToString,
+            proto_dot_admin_dot_admin__pb2.UnsealReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,20 @@ class AdminStub:
     """Whether it is safe to do without a key."""
     Adopt: _grpc.UnaryUnaryMultiCallable[_admin_pb2.AdoptRequest, _admin_pb2.ChangeReply]
     """Takes over another plugin's token, to decrypt what it wrote."""
+    Bundle: _grpc.UnaryUnaryMultiCallable[_admin_pb2.BundleRequest, _admin_pb2.BundleReply]
+    """Every key, encrypted to age recipients: the server never sees who can read it."""
+    Invite: _grpc.UnaryUnaryMultiCallable[_admin_pb2.InviteRequest, _admin_pb2.InviteReply]
+    """A recipient for one bundle, age1…; its other half stays in this process's memory."""
+    Export: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ExportRequest, _admin_pb2.ExportReply]
+    """Every key for another node's invitation."""
+    Join: _grpc.UnaryUnaryMultiCallable[_admin_pb2.JoinRequest, _admin_pb2.ChangeReply]
+    """Takes what another node exported: into an empty volume, or as newer keys of the same lineage."""
+    Slots: _grpc.UnaryUnaryMultiCallable[_admin_pb2.SlotsRequest, _admin_pb2.SlotsReply]
+    """The ways to open the seal. Answered in every state in which there is a seal."""
+    ChangeSlot: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ChangeSlotRequest, _admin_pb2.ChangeReply]
+    """Adds, proves or removes one."""
+    Unseal: _grpc.UnaryUnaryMultiCallable[_admin_pb2.UnsealRequest, _admin_pb2.UnsealReply]
+    """Opens the seal for the life of this process."""
 
 @_typing.type_check_only
 class AdminAsyncStub(AdminStub):
@@ -53,6 +67,20 @@ class AdminAsyncStub(AdminStub):
     """Whether it is safe to do without a key."""
     Adopt: _aio.UnaryUnaryMultiCallable[_admin_pb2.AdoptRequest, _admin_pb2.ChangeReply]  # type: ignore[assignment]
     """Takes over another plugin's token, to decrypt what it wrote."""
+    Bundle: _aio.UnaryUnaryMultiCallable[_admin_pb2.BundleRequest, _admin_pb2.BundleReply]  # type: ignore[assignment]
+    """Every key, encrypted to age recipients: the server never sees who can read it."""
+    Invite: _aio.UnaryUnaryMultiCallable[_admin_pb2.InviteRequest, _admin_pb2.InviteReply]  # type: ignore[assignment]
+    """A recipient for one bundle, age1…; its other half stays in this process's memory."""
+    Export: _aio.UnaryUnaryMultiCallable[_admin_pb2.ExportRequest, _admin_pb2.ExportReply]  # type: ignore[assignment]
+    """Every key for another node's invitation."""
+    Join: _aio.UnaryUnaryMultiCallable[_admin_pb2.JoinRequest, _admin_pb2.ChangeReply]  # type: ignore[assignment]
+    """Takes what another node exported: into an empty volume, or as newer keys of the same lineage."""
+    Slots: _aio.UnaryUnaryMultiCallable[_admin_pb2.SlotsRequest, _admin_pb2.SlotsReply]  # type: ignore[assignment]
+    """The ways to open the seal. Answered in every state in which there is a seal."""
+    ChangeSlot: _aio.UnaryUnaryMultiCallable[_admin_pb2.ChangeSlotRequest, _admin_pb2.ChangeReply]  # type: ignore[assignment]
+    """Adds, proves or removes one."""
+    Unseal: _aio.UnaryUnaryMultiCallable[_admin_pb2.UnsealRequest, _admin_pb2.UnsealReply]  # type: ignore[assignment]
+    """Opens the seal for the life of this process."""
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -86,5 +114,61 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ChangeReply, _abc.Awaitable[_admin_pb2.ChangeReply]]:
         """Takes over another plugin's token, to decrypt what it wrote."""
+
+    @_abc_1.abstractmethod
+    def Bundle(
+        self,
+        request: _admin_pb2.BundleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.BundleReply, _abc.Awaitable[_admin_pb2.BundleReply]]:
+        """Every key, encrypted to age recipients: the server never sees who can read it."""
+
+    @_abc_1.abstractmethod
+    def Invite(
+        self,
+        request: _admin_pb2.InviteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.InviteReply, _abc.Awaitable[_admin_pb2.InviteReply]]:
+        """A recipient for one bundle, age1…; its other half stays in this process's memory."""
+
+    @_abc_1.abstractmethod
+    def Export(
+        self,
+        request: _admin_pb2.ExportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ExportReply, _abc.Awaitable[_admin_pb2.ExportReply]]:
+        """Every key for another node's invitation."""
+
+    @_abc_1.abstractmethod
+    def Join(
+        self,
+        request: _admin_pb2.JoinRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ChangeReply, _abc.Awaitable[_admin_pb2.ChangeReply]]:
+        """Takes what another node exported: into an empty volume, or as newer keys of the same lineage."""
+
+    @_abc_1.abstractmethod
+    def Slots(
+        self,
+        request: _admin_pb2.SlotsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.SlotsReply, _abc.Awaitable[_admin_pb2.SlotsReply]]:
+        """The ways to open the seal. Answered in every state in which there is a seal."""
+
+    @_abc_1.abstractmethod
+    def ChangeSlot(
+        self,
+        request: _admin_pb2.ChangeSlotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ChangeReply, _abc.Awaitable[_admin_pb2.ChangeReply]]:
+        """Adds, proves or removes one."""
+
+    @_abc_1.abstractmethod
+    def Unseal(
+        self,
+        request: _admin_pb2.UnsealRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.UnsealReply, _abc.Awaitable[_admin_pb2.UnsealReply]]:
+        """Opens the seal for the life of this process."""
 
 def add_AdminServicer_to_server(servicer: AdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
