@@ -1,25 +1,33 @@
 """Where the parts are joined: the only place that knows both the settings and the engine."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from appliance import hardening
+from appliance import faults, hardening
+from appliance.backup.age import Recipients
+from appliance.backup.record import Record
+from appliance.backup.restore import Restorer
+from appliance.backup.shelf import Automatic
 from appliance.engine import SoftHsmEngine
+from appliance.faults import KleidiError
 from appliance.ops.operations import Operations
 from appliance.ops.workshop import Workshop
+from appliance.provision import note
 from appliance.provision.observe import observe, why_not_sealed
 from appliance.provision.plan import Refusal, plan
 from appliance.settings import Settings
 from appliance.volume.anchor import Anchor
 from appliance.volume.audit import AuditLog
 from appliance.volume.custody import Custody
-from appliance.volume.generations import AUDIT, LEDGER, Volume
+from appliance.volume.generations import AUDIT, LEDGER, VERIFIED, Volume
 from appliance.volume.ledger import Ledger
 from appliance.volume.opening import Opened, Storage
 
 if TYPE_CHECKING:
+    from appliance.nodes.cluster import Cluster
     from appliance.service.keeper import Keeper
 
 
@@ -35,7 +43,10 @@ def storage(settings: Settings) -> Storage:
 def waiting_for(settings: Settings) -> Refusal | None:
     """Why there is nothing to open yet; None when there is."""
     seen = observe(storage(settings), settings.provision, allow_unmounted=settings.allow_unmounted)
-    return why_not_sealed(plan(seen))
+    refusal = why_not_sealed(plan(seen))
+    if refusal is not None and refusal.fault is faults.PROVISIONING:
+        return note.read(settings.memory_dir) or refusal
+    return refusal
 
 
 def provision(settings: Settings) -> Opened:
@@ -43,13 +54,45 @@ def provision(settings: Settings) -> Opened:
     from appliance.provision.apply import Provisioner
 
     hardening.shut()
-    return Provisioner(
+    provisioner = Provisioner(
         storage(settings),
         SoftHsmEngine(settings.softhsm_module),
         settings.memory_dir,
         settings.provision,
         allow_unmounted=settings.allow_unmounted,
-    ).run()
+        before=automatic_backup(settings),
+    )
+    try:
+        opened = provisioner.run()
+    except KleidiError as error:
+        note.leave(settings.memory_dir, error)
+        raise
+    note.clear(settings.memory_dir)
+    return opened
+
+
+def automatic_backup(settings: Settings) -> tuple[Automatic, ...]:
+    """What runs ahead of every commit."""
+    if settings.backup_recipients is None or settings.backup_dir is None:
+        return ()
+    return (Automatic(Recipients(tuple(settings.backup_recipients.split())), settings.backup_dir),)
+
+
+def verified(settings: Settings) -> Record:
+    return Record(settings.volume_dir / VERIFIED)
+
+
+def restorer(settings: Settings) -> Restorer:
+    audit = AuditLog(settings.volume_dir / AUDIT)
+    return Restorer(storage(settings), audit, settings.allow_unmounted)
+
+
+def audit_log(settings: Settings) -> AuditLog:
+    return AuditLog(settings.volume_dir / AUDIT)
+
+
+def engine(settings: Settings) -> SoftHsmEngine:
+    return SoftHsmEngine(settings.softhsm_module)
 
 
 def ledger(settings: Settings) -> Ledger:
@@ -61,10 +104,20 @@ def operations(settings: Settings, counted: Ledger) -> Operations:
     engine = SoftHsmEngine(settings.softhsm_module)
     return Operations(
         Workshop(storage(settings), engine, settings.memory_dir),
-        AuditLog(settings.volume_dir / AUDIT),
+        audit_log(settings),
         counted,
         int(settings.destroy_wait_hours * 3600),
+        backed_up=verified(settings).covers,
+        before=automatic_backup(settings),
+        require_backup=settings.require_backup,
     )
+
+
+def cluster(settings: Settings, ours: Operations) -> "Cluster":
+    """What this node does among others."""
+    from appliance.nodes.cluster import Cluster
+
+    return Cluster(ours, settings.provision, settings.allow_unmounted)
 
 
 @contextmanager
@@ -74,17 +127,23 @@ def offline(settings: Settings) -> Iterator[tuple[Opened, Operations]]:
     kept = storage(settings)
     with kept.volume.lock():
         counted = ledger(settings)
-        counted.load()
-        yield kept.open(), operations(settings, counted)
+        kept.sweep()
+        opened = kept.open()
+        kept.forget(opened)
+        counted.take_up(opened.payload.keyset)
+        yield opened, operations(settings, counted)
 
 
-def keeper(settings: Settings) -> "Keeper":
+def keeper(settings: Settings, counted: Ledger | None = None) -> "Keeper":
     """The token's keeper, not yet running."""
     from appliance.service.keeper import Keeper
     from appliance.service.strongroom import Strongroom
 
     engine = SoftHsmEngine(settings.softhsm_module)
-    strongroom = Strongroom(storage(settings), engine, settings.memory_dir, lambda: waiting_for(settings))
+    counted = counted or ledger(settings)
+    strongroom = Strongroom(
+        storage(settings), engine, settings.memory_dir, lambda: waiting_for(settings), counted.take_up
+    )
     return Keeper(
         strongroom,
         call_seconds=settings.call_seconds,
@@ -95,30 +154,46 @@ def keeper(settings: Settings) -> "Keeper":
 
 def serve(settings: Settings) -> None:
     """Answer the API server and the command line until SIGTERM."""
+    from appliance.nodes.invitation import Invitations
     from appliance.service import health
     from appliance.service.admin import Admin
+    from appliance.service.binding import speaks_grpc
     from appliance.service.clerk import keep_books
+    from appliance.service.custodian import Custodian
+    from appliance.service.doorman import guarded
     from appliance.service.foreman import Foreman
     from appliance.service.kms import KeyManagement
     from appliance.service.listener import Listener
+    from appliance.service.locks import Locks
+    from appliance.service.nodes import Nodes
     from appliance.service.server import serve as run
+    from appliance.slots.locksmith import Locksmith
 
     hardening.shut()
     hardening.allow_many_files()
 
     async def main() -> None:
-        kept, counted = keeper(settings), ledger(settings)
-        foreman = Foreman(kept, operations(settings, counted))
+        counted = ledger(settings)
+        kept = keeper(settings, counted)
+        ours = operations(settings, counted)
+        foreman = Foreman(kept, ours)
         kms = KeyManagement(kept, counted)
-        admin = Admin(kept, settings.socket, foreman, counted)
+        admin = Admin(kept, settings.socket, foreman, counted, verified(settings))
+        custodian = Custodian(kept, storage(settings))
+        invitations = Invitations(settings.invitation_hours * 3600, time.monotonic)
+        nodes = Nodes(foreman, cluster(settings, ours), invitations, admin.changed)
+        locks = Locks(kept, foreman, Locksmith(ours), custodian, admin.changed)
+        operators = admin.handler(nodes.methods(), locks.methods())
         await run(
             kept,
             [
-                Listener(settings.socket, settings.socket_mode, settings.socket_gid, kms.handler()),
-                Listener(settings.admin_socket, 0o600, None, admin.handler()),
+                Listener(
+                    settings.socket, settings.socket_mode, settings.socket_gid, speaks_grpc(kms.handler())
+                ),
+                Listener(settings.admin_socket, 0o600, None, guarded(speaks_grpc(operators))),
                 health.Health(settings.admin_socket.with_name(health.NAME), kept.standing),
             ],
-            [keep_books(kept, counted)],
+            [lambda: keep_books(kept, counted), custodian.run],
         )
 
     asyncio.run(main())

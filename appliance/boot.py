@@ -3,12 +3,18 @@
 Stays resident beside the server, so it imports supervisord and nothing else of ours.
 """
 
+import signal
+import sys
+
+if __name__ == "__main__":
+    # Until there is a handler, the kernel keeps SIGTERM from PID 1 (pid_namespaces(7)): a stop that comes
+    # while the rest is imported would be lost, and the pod killed after its whole grace period.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
 import argparse
 import os
-import signal
 import socket
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -152,7 +158,7 @@ def control_directory() -> Iterator[None]:
         sys.exit(_refusal(f"SUPERVISOR_DIR {path}: {error.strerror}"))
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         sys.exit(_refusal(f"SUPERVISOR_DIR {path} must be a directory of this user's alone (mode 0700)"))
-    # supervisord asks for a directory for temporary files and uses none; below a read-only root there may be none.
+    # supervisord asks for a directory for temporary files and uses none; a read-only root may have none.
     os.environ.setdefault("TMPDIR", str(path))
     try:
         yield

@@ -5,6 +5,7 @@ The only room of the appliance that knows `softhsm`; nobody but the assembly kno
 
 import json
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from appliance.volume.payload import FoundToken, TokenImage
 
 _LABEL = "kleidi"
 _CHILD_SECONDS = 60
+_LEAST_FREE = 64 * 1024  # bytes: a token with one key, and what SoftHSM rewrites of it
 _PROBE = {
     "nonce": key_id.PROBE_NONCE.hex(),
     "plaintext": key_id.PROBE_PLAINTEXT.hex(),
@@ -57,7 +59,7 @@ class SoftHsmEngine:
                 object_id, key_id.PROBE_NONCE, key_id.PROBE_PLAINTEXT, key_id.PROBE_AAD
             )
         except softhsm.SoftHsmError as error:
-            raise KleidiError(faults.TRIAL_FAILED, f"{type(error).__name__}: {error}") from error
+            raise KleidiError(_blamed(scratch), f"{type(error).__name__}: {error}") from error
         finally:
             self.close()
         return TokenImage(token.serial, memory.collect(tokens), user_pin, so_pin), known_answer
@@ -168,6 +170,7 @@ class SoftHsmEngine:
 
     def open(self, directory: Path, image: TokenImage) -> None:
         """Log in, once, to *image* laid out in *directory*, a private place in memory."""
+        switching = bool(self._sessions)
         self.close()
         tokens = directory / "tokens"
         memory.unpack(image.files, tokens)
@@ -176,6 +179,10 @@ class SoftHsmEngine:
             self._own = image.serial
             for serial, pin in {image.serial: image.user_pin, **image.adopted_pins}.items():
                 self._sessions[serial] = self._loaded().find_token(serial).open(pin)
+            # Once for all keys, which are about to be proved: a search for each of a thousand would read a
+            # million objects. Not while calls wait, for it takes longer than the search for those in use.
+            if not switching:
+                self._sessions[self._own].object_ids()
         except softhsm.SoftHsmError as error:
             raise KleidiError(faults.TOKEN_LOST, f"{type(error).__name__}: {error}") from error
 
@@ -225,3 +232,9 @@ class SoftHsmEngine:
 
 def _adopted_directory(serial: str) -> str:
     return f"adopted-{serial}/"
+
+
+def _blamed(directory: Path) -> Fault:
+    """SoftHSM answers a full memory with a general error."""
+    full = shutil.disk_usage(directory).free < _LEAST_FREE
+    return faults.MEMORY_FULL if full else faults.TRIAL_FAILED

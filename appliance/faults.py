@@ -143,7 +143,7 @@ ANCHOR_UNWRITABLE = _fault("E-ANCHOR-UNWRITABLE", _D, Exit.DEGRADED,
 # The seal
 SEAL_KEY_MISSING = _fault("E-SEAL-KEY-MISSING", _W, Exit.SEALED,
     "the seal key is not there, so the volume stays sealed",
-    "Put the key file back")
+    "Put the key file back, or open it by hand with `kleidi unseal`")
 SEAL_KEY_INVALID = _fault("E-SEAL-KEY-INVALID", _W, Exit.SEALED,
     "the seal key is not one: it must be exactly 32 bytes, in a file that can be read",
     "Put the right key file in place")
@@ -287,6 +287,9 @@ AUDIT_BROKEN = _fault("E-AUDIT-BROKEN", _X, Exit.INTEGRITY,
 USAGE_INVALID = _fault("E-USAGE-INVALID", _R, Exit.ERROR,
     "this is not what `kleidi usage --output json` prints",
     "Count again and give the whole output")
+AUDIT_UNREADABLE = _fault("E-AUDIT-UNREADABLE", _R, Exit.REFUSED,
+    "the audit log cannot be read",
+    "Read it as the user that runs the appliance, on the volume itself")
 TOKEN_NOT_ADOPTED = _fault("E-TOKEN-NOT-ADOPTED", _R, Exit.REFUSED,
     "the token cannot be adopted",
     "Check directory, PIN and labels; nothing was changed, here or there")
@@ -321,29 +324,29 @@ INSTALL_DISTRIBUTION = _fault("E-INSTALL-DISTRIBUTION", _C, Exit.USAGE,
 INSTALL_VALUE = _fault("E-INSTALL-VALUE", _C, Exit.USAGE,
     "a value cannot stand in a manifest",
     "Choose one that the line allows")
-INSTALL_DENIED = _fault("E-INSTALL-DENIED", _C, Exit.REFUSED,
+INSTALL_DENIED = _fault("E-INSTALL-DENIED", _R, Exit.REFUSED,
     "the node's files cannot be written",
     "Run it as root; what is done already is not done twice")
 INSTALL_FAILED = _fault("E-INSTALL-FAILED", _W, Exit.ERROR,
     "the node's disk refused a change",
     "Mend what the line names and run it again; it goes on from there")
-INSTALL_OCCUPIED = _fault("E-INSTALL-OCCUPIED", _C, Exit.REFUSED,
+INSTALL_OCCUPIED = _fault("E-INSTALL-OCCUPIED", _R, Exit.REFUSED,
     "something that is not ours is where a file or directory of ours must be",
     "Look at what it is, and move it away if nobody needs it")
-INSTALL_ROLE = _fault("E-INSTALL-ROLE", _C, Exit.REFUSED,
+INSTALL_ROLE = _fault("E-INSTALL-ROLE", _R, Exit.REFUSED,
     "this node was installed to join a cluster, so it must not make a key of its own",
     "Bring it the cluster's keys; if it really is a new cluster's first node, run `kleidi uninstall` before")
-INSTALL_KEY_LOST = _fault("E-INSTALL-KEY-LOST", _C, Exit.SEALED,
+INSTALL_KEY_LOST = _fault("E-INSTALL-KEY-LOST", _R, Exit.SEALED,
     "there are traces of a sealed volume, but its seal key is gone, and a new one would not open it",
     "Put the seal key back from its backup")
-INSTALL_IN_USE = _fault("E-INSTALL-IN-USE", _C, Exit.REFUSED,
+INSTALL_IN_USE = _fault("E-INSTALL-IN-USE", _R, Exit.REFUSED,
     "this node's EncryptionConfiguration still names this provider",
     "Decrypt everything first and take the provider out; --force removes the appliance all the same")
 
 # Backups
 BACKUP_RECIPIENT = _fault("E-BACKUP-RECIPIENT", _C, Exit.USAGE,
     "there is nobody to encrypt the bundle to, or a recipient is not an age public key",
-    "Name one with --to age1… or in KLEIDI_BACKUP_RECIPIENTS, or use a passphrase")
+    "Name one with --to age1... or in KLEIDI_BACKUP_RECIPIENTS, or use a passphrase")
 BACKUP_PASSPHRASE = _fault("E-BACKUP-PASSPHRASE", _C, Exit.USAGE,
     "the passphrase is too short, was not typed the same way twice, or nobody is there to type it",
     "Take twelve characters or more, at a terminal or with --passphrase-file")
@@ -370,7 +373,7 @@ BACKUP_INCOMPLETE = _fault("E-BACKUP-INCOMPLETE", _R, Exit.INTEGRITY,
     "Take another bundle; nothing was taken from this one")
 BACKUP_FOREIGN = _fault("E-BACKUP-FOREIGN", _R, Exit.INTEGRITY,
     "the bundle belongs to another lineage",
-    "Take a bundle of this cluster; if the change is meant, remove the anchor")
+    "Take a bundle of this cluster; if the change is meant, remove the anchor and the seal key's mark")
 BACKUP_FAILED = _fault("E-BACKUP-FAILED", _R, Exit.REFUSED,
     "the bundle cannot be written, so nothing was changed",
     "Make KLEIDI_BACKUP_DIR, or the place that was named, writable with some space left")
@@ -380,16 +383,65 @@ BACKUP_EXISTS = _fault("E-BACKUP-EXISTS", _R, Exit.REFUSED,
 BACKUP_NONE = _fault("E-BACKUP-NONE", _R, Exit.REFUSED,
     "there is no bundle of this lineage in the backup directory",
     "Make one with `kleidi backup create`; check KLEIDI_BACKUP_DIR")
+BACKUP_NOTHING_LIVE = _fault("E-BACKUP-NOTHING-LIVE", _R, Exit.REFUSED,
+    "there are no live keys to compare the bundle with",
+    "Look at `kleidi status`; without --against-live the bundle is verified by itself")
 RESTORE_NOT_EMPTY = _fault("E-RESTORE-NOT-EMPTY", _R, Exit.REFUSED,
     "the volume holds keys already, and a restore never adds to or replaces any",
     "Restore into an empty volume, or look into the bundle with `kleidi backup verify`")
 KEY_NOT_BACKED_UP = _fault("E-KEY-NOT-BACKED-UP", _R, Exit.REFUSED,
     "no verified backup holds every key (KLEIDI_REQUIRE_BACKUP=true)",
-    "Run `kleidi key stage`, `kleidi backup create` and `kleidi backup verify` first, or use --without-backup")
-USAGE_INVALID = _fault("E-USAGE-INVALID", _M, Exit.ERROR,
-    "the input is not one whole answer of `kleidi usage -o json`",
-    "Take it again, without --key-id")
+    "Run `kleidi key stage`, `kleidi backup create`, `kleidi backup verify` first, or use --without-backup")
 SNAPSHOT_INVALID = _fault("E-SNAPSHOT-INVALID", _M, Exit.ERROR,
     "the file is not one whole etcd snapshot",
     "Take it again with `etcdctl snapshot save`")
+
+# Several nodes
+INVITATION_EXPIRED = _fault("E-INVITATION-EXPIRED", _R, Exit.REFUSED,
+    "this node has no open invitation: none was made, it was used, it ran out, or the server was restarted",
+    "Run `kleidi node invite` here and export to the new recipient")
+INVITATION_FOREIGN = _fault("E-INVITATION-FOREIGN", _R, Exit.WRONG_KEY,
+    "the bundle was not made for the invitation that is open here",
+    "Export again, to the recipient that `kleidi node invite` printed last on this node")
+JOIN_AUTO = _fault("E-JOIN-AUTO", _R, Exit.REFUSED,
+    "this node may make a key of its own (KLEIDI_PROVISION=auto), so it does not join",
+    "Set KLEIDI_PROVISION=join and start it again")
+BUNDLE_STALE = _fault("E-BUNDLE-STALE", _R, Exit.REFUSED,
+    "the bundle is older than what this node holds, so nothing was changed",
+    "Export from the node with the newest key set; see `kleidi key list` on both")
+KEYSET_CONFLICT = _fault("E-KEYSET-CONFLICT", _R, Exit.REFUSED,
+    "two nodes gave one version to different keys, and neither is ever thrown away",
+    "Find which of them encrypted nothing (`kleidi usage`), and let that node join anew with an empty volume")
+KEYSET_SHARED = _fault("E-KEYSET-SHARED", _R, Exit.REFUSED,
+    "these keys are on several nodes, and each must hold a new one before any of them encrypts with it",
+    "Stage it, export it to each of them, then promote with --expect-keyset, which `kleidi status` shows")
+NODE_BUNDLE = _fault("E-NODE-BUNDLE", _R, Exit.REFUSED,
+    "the bundle cannot be read or written",
+    "Check the path that the line names")
+
+# Slots
+SLOT_NO_SUCH = _fault("E-SLOT-NO-SUCH", _R, Exit.REFUSED,
+    "there is no such slot",
+    "Name one of those that `kleidi slot list` shows")
+SLOT_NAME = _fault("E-SLOT-NAME", _R, Exit.REFUSED,
+    "a slot's name is taken or is not one",
+    "Choose another with --name: up to 32 of a-z, 0-9 and -")
+SLOT_LAST = _fault("E-SLOT-LAST", _R, Exit.REFUSED,
+    "no tested slot would remain",
+    "Add another one, or prove one of the others with `kleidi slot test`")
+SLOT_IN_USE = _fault("E-SLOT-IN-USE", _R, Exit.REFUSED,
+    "the appliance opens the volume with this slot, and would not come up by itself without it",
+    "Put another slot's key file in place of the configured one first, or use --force with a --reason")
+SLOT_WRONG = _fault("E-SLOT-WRONG", _R, Exit.WRONG_KEY,
+    "the secret does not open this slot",
+    "Check which secret belongs to it; nothing was changed")
+SLOT_SECRET = _fault("E-SLOT-SECRET", _R, Exit.REFUSED,
+    "the secret cannot be used",
+    "See what the line says of it; nothing was changed")
+SLOT_MEMORY = _fault("E-SLOT-MEMORY", _R, Exit.REFUSED,
+    "there is too little memory to derive a key from the passphrase, and the kernel would end the process",
+    "Give the pod some MiB more, or run it elsewhere")
+SEAL_KEY_GONE = _fault("E-SEAL-KEY-GONE", _D, Exit.DEGRADED,
+    "the configured seal key does not open the volume any more; the next start would stay sealed",
+    "Put the key file back, or make a new one with `kleidi slot add --kind file`")
 # fmt: on

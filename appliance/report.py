@@ -1,9 +1,11 @@
 """How things stand, for people and for programs: `kleidi status`."""
 
 import json
+import time
 from dataclasses import asdict, dataclass, field, replace
 
 from appliance import faults
+from appliance.backup import record
 from appliance.faults import Exit, KleidiError
 from appliance.keys.keyset import Key
 from appliance.ops.operations import Outcome
@@ -37,6 +39,16 @@ class KeyRow:
     @classmethod
     def of(cls, key: Key) -> "KeyRow":
         return cls(key.name, key.id, key.state, key.since.unix, key.adopted is not None)
+
+
+@dataclass(frozen=True)
+class BackupRow:
+    """The backup verified last. *verified* is in Unix seconds; *lacks* names the keys it does not hold."""
+
+    generation: int
+    verified: int
+    file: str = ""
+    lacks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -74,6 +86,7 @@ class Report:
     generation: int = 0
     protection: str = ""
     keys: list[KeyRow] = field(default_factory=list)
+    backup: BackupRow | None = None
 
     @property
     def exit(self) -> Exit:
@@ -94,8 +107,14 @@ class Report:
             "key set": self.keyset,
             "generation": str(self.generation or ""),
             "protection": _PROTECTION.get(self.protection, self.protection),
+            "backup": self._backup() if self.keyset else "",
         }
         return "\n".join(f"{name:11} {value}" for name, value in rows.items() if value)
+
+    def _backup(self) -> str:
+        if self.backup is None:
+            return "never verified"
+        return record.text(self.backup.generation, self.backup.verified, self.backup.lacks, time.time())
 
 
 def from_disk(storage: Storage, socket: str, waiting_for: Refusal | None) -> Report:

@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from appliance import faults
+from appliance.backup.age import Recipients
 from appliance.endpoint import socket_path
 from appliance.faults import KleidiError
 from appliance.keys.key_id import LINEAGE
@@ -110,6 +111,21 @@ class Settings(BaseSettings):
     destroy_wait_hours: float = Field(
         168.0, ge=0, description="How long a key must have been disabled before it can be destroyed."
     )
+    invitation_hours: float = Field(
+        24.0, gt=0, le=168, description="How long `kleidi node invite` waits for the keys of another node."
+    )
+    backup_recipients: str | None = Field(
+        None,
+        description="Age public keys (age1…), separated by commas or blanks: a bundle for them is written "
+        "ahead of every commit, and the commit fails when it cannot be.",
+    )
+    backup_dir: AbsolutePath | None = Field(
+        None, description="Where bundles are written; outside the volume. None is ever removed."
+    )
+    require_backup: bool = Field(
+        default=False,
+        description="Refuse to promote a key before `kleidi backup verify` has seen all keys in one bundle.",
+    )
     log_format: Literal["json", "text"] = Field("json", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
 
@@ -134,6 +150,15 @@ class Settings(BaseSettings):
         if value is not None and not LINEAGE.fullmatch(value):
             raise ValueError("a lineage is 12 hexadecimal digits")
         return value
+
+    @field_validator("backup_recipients")
+    @classmethod
+    def _are_recipients(cls, value: str | None) -> str | None:
+        names = (value or "").replace(",", " ").split()
+        try:
+            return " ".join(Recipients(tuple(names)).names) if names else None
+        except KleidiError as error:
+            raise ValueError(error.detail) from None
 
     @field_validator("socket_group")
     @classmethod
@@ -163,6 +188,10 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name} must not be on the volume (KLEIDI_VOLUME_DIR): it is foreign there")
         if self.memory_dir.is_relative_to(self.volume_dir):
             raise ValueError("KLEIDI_MEMORY_DIR must not be on the volume (KLEIDI_VOLUME_DIR)")
+        if self.backup_dir is not None and self.backup_dir.is_relative_to(self.volume_dir):
+            raise ValueError("KLEIDI_BACKUP_DIR must not be on the volume (KLEIDI_VOLUME_DIR): both may go")
+        if self.backup_recipients and self.backup_dir is None:
+            raise ValueError("KLEIDI_BACKUP_RECIPIENTS needs a KLEIDI_BACKUP_DIR to write to")
         return self
 
     @property

@@ -4,7 +4,18 @@ import sys
 
 import typer
 
-from appliance.cli import inspecting, installing, keys, moving, serving
+from appliance.cli import (
+    auditing,
+    backups,
+    inspecting,
+    installing,
+    keys,
+    moving,
+    nodes,
+    serving,
+    slots,
+    unsealing,
+)
 from appliance.faults import KleidiError
 
 app = typer.Typer(
@@ -23,7 +34,12 @@ app.command()(installing.install)
 app.command()(installing.uninstall)
 app.command()(serving.version)
 app.add_typer(keys.app, name="key")
+app.add_typer(backups.app, name="backup")
+app.add_typer(nodes.app, name="node")
+app.add_typer(slots.app, name="slot")
+app.command()(unsealing.unseal)
 app.command()(moving.adopt)
+app.add_typer(auditing.app, name="audit")
 app.command()(inspecting.usage)
 
 

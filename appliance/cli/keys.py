@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +27,12 @@ _DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen;
 _Reason = Annotated[str, typer.Option("--reason", help="For the audit log.")]
 _Expect = Annotated[
     str, typer.Option("--expect-keyset", help="Refuse unless the key set has this hash (kleidi status).")
+]
+_WithoutBackup = Annotated[
+    bool,
+    typer.Option(
+        "--without-backup", help="Although no verified backup holds the key: with this node it is lost."
+    ),
 ]
 _Stored = Annotated[
     int | None,
@@ -65,19 +71,26 @@ def promote(
     dry_run: _DryRun = False,
     output: _Output = Output.TEXT,
     expect: _Expect = "",
+    without_backup: _WithoutBackup = False,
     reason: _Reason = "",
 ) -> None:
     """Encrypt with the staged key from now on; the primary one before it becomes retired."""
     command = Command(Verb.PROMOTE, key=key, expect_keyset=expect, dry_run=dry_run, reason=reason)
-    _change(command, output)
+    _change(replace(command, without_backup=without_backup), output)
 
 
 @app.command()
 def rotate(
-    *, dry_run: _DryRun = False, output: _Output = Output.TEXT, expect: _Expect = "", reason: _Reason = ""
+    *,
+    dry_run: _DryRun = False,
+    output: _Output = Output.TEXT,
+    expect: _Expect = "",
+    without_backup: _WithoutBackup = False,
+    reason: _Reason = "",
 ) -> None:
     """Stage and promote in one, for a single node. A second run finishes an interrupted one."""
-    _change(Command(Verb.ROTATE, expect_keyset=expect, dry_run=dry_run, reason=reason), output)
+    command = Command(Verb.ROTATE, expect_keyset=expect, dry_run=dry_run, reason=reason)
+    _change(replace(command, without_backup=without_backup), output)
 
 
 @app.command()

@@ -9,6 +9,7 @@ import typer
 from appliance import assembly, faults
 from appliance.cli.serving import Output
 from appliance.faults import KleidiError
+from appliance.ops.operations import Command, Verb
 from appliance.report import Changed
 from appliance.settings import load
 from appliance.volume.payload import FoundToken
@@ -38,7 +39,7 @@ def adopt(
     from proto.admin import admin_pb2
 
     settings = load()
-    found = FoundToken(_files(directory), _pin(pin_file), token_label, key_label)
+    found = FoundToken(read_files(directory), _pin(pin_file), token_label, key_label)
     request = admin_pb2.AdoptRequest(
         files=found.files,
         pin=found.pin,
@@ -53,13 +54,15 @@ def adopt(
         if error.fault is not faults.SERVER_UNREACHABLE:
             raise
         with assembly.offline(settings) as (opened, operations):
-            changed = Changed.of(operations.adopt(opened, found, annotation, dry_run=dry_run))
+            command = Command(Verb.ADOPT, dry_run=dry_run)
+            changed = Changed.of(operations.adopt(opened, found, annotation, command))
     typer.echo(changed.to_json() if output is Output.JSON else changed.to_text())
 
 
-def _files(directory: Path) -> dict[str, bytes]:
+def read_files(directory: Path) -> dict[str, bytes]:
     """The token files below *directory*, which is SoftHSM's `tokens` or one token's own."""
     try:
+        next(directory.iterdir(), None)  # rglob passes over what is not there or cannot be read
         inside = sorted(path for path in directory.rglob("*") if path.is_file() and path.suffix != ".lock")
         # Directories may have been renamed to anything; only which files lie together matters.
         homes = {

@@ -18,7 +18,12 @@ def after(verb: Verb, name: str) -> list[str]:
             "  4. for each older key: kleidi key check …",
         ]
     if verb is Verb.STAGE:
-        return ["", f"Carry {name} to the other nodes, then on each of them: kleidi key promote {name}"]
+        return [
+            "",
+            f"One node: kleidi key promote {name}",
+            "Several: kleidi node export to each of the others, kleidi node join there; then on every node",
+            f"  kleidi key promote {name} --expect-keyset and the key set above, which all of them show",
+        ]
     if verb is Verb.DISABLE:
         return ["", f"If anything misses it: kleidi key enable {name}"]
     if verb is Verb.DESTROY:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from appliance import faults
 from appliance.faults import KleidiError
-from appliance.keys import adopted, lifecycle
+from appliance.keys import adopted, key_id, lifecycle
 from appliance.keys.keyset import Adopted, Key, KeySet, KeyState
 from appliance.ops import check
 from appliance.ops.workshop import Workshop
@@ -15,6 +15,7 @@ from appliance.volume.audit import AuditLog
 from appliance.volume.ledger import Ledger
 from appliance.volume.opening import Opened
 from appliance.volume.payload import FoundToken, Payload, TokenImage
+from appliance.volume.seal import Header
 
 
 class Verb(StrEnum):
@@ -38,6 +39,7 @@ class Command:
     expect_keyset: str = ""
     stored: int | None = None
     force: bool = False
+    without_backup: bool = False
     reason: str = ""
     dry_run: bool = False
     by: str = ""
@@ -57,6 +59,7 @@ class Operations:
     """Needs the volume's lock, held by whoever calls; one command at a time.
 
     *backed_up* tells whether a verified backup holds a key set; *before* runs ahead of every commit.
+    With *require_backup* no key becomes the primary one before a verified backup holds it.
     """
 
     workshop: Workshop
@@ -64,13 +67,15 @@ class Operations:
     ledger: Ledger
     destroy_wait_seconds: int
     backed_up: Callable[[KeySet], bool | None] = lambda _keyset: None
-    before: tuple[Callable[[bytes], None], ...] = ()
+    before: tuple[Callable[[Header, Payload], None], ...] = ()
+    require_backup: bool = False
 
     def run(self, current: Opened, command: Command) -> Outcome:
         """Do it, or raise KleidiError with nothing changed."""
         keyset = current.payload.keyset
         if command.expect_keyset and command.expect_keyset != keyset.hash:
             raise KleidiError(faults.KEYSET_DIFFERS, f"expected {command.expect_keyset}, is {keyset.hash}")
+        self._demand_agreement(current, command)
         match command.verb:
             case Verb.STAGE:
                 return self._stage(current, command)
@@ -81,7 +86,7 @@ class Operations:
             case _:
                 return self._turn(current, command)
 
-    def adopt(self, current: Opened, found: FoundToken, annotation: str, *, dry_run: bool) -> Outcome:
+    def adopt(self, current: Opened, found: FoundToken, annotation: str, command: Command) -> Outcome:
         """Take over another plugin's key: it decrypts what that plugin wrote and never encrypts."""
         known = adopted.KNOWN.get(found.key_label)
         if known is None and not annotation:
@@ -90,11 +95,16 @@ class Operations:
                 f"key label {found.key_label!r}: name its annotation with --annotation",
             )
         theirs = known or Adopted(found.key_label, annotation)
+        try:
+            key_id.check(theirs.key_id)
+        except KleidiError as error:
+            raise KleidiError(
+                faults.TOKEN_NOT_ADOPTED, f"key label {found.key_label!r} can be no key id"
+            ) from error
         keyset = current.payload.keyset
         lifecycle.refuse_second_adopted(keyset, theirs)
         image, object_id, answer, private = self.workshop.adopt(current.payload.token, found)
         taken = lifecycle.adopt(keyset, object_id, answer, theirs, self.ledger.now())
-        command = Command(Verb.ADOPT, dry_run=dry_run)
         outcome = self._commit(current, command, taken, taken.keys[-1], image)
         if private:
             return outcome
@@ -126,6 +136,9 @@ class Operations:
     def _rotate(self, current: Opened, command: Command) -> Outcome:
         """Stage and promote: two generations. Interrupted in between, a second run takes the second."""
         staged = next((key for key in current.payload.keyset.keys if key.state is KeyState.STAGED), None)
+        if staged is None:
+            # A key that does not exist yet is in no backup: with the gate closed there is nothing to begin.
+            self._demand_backup(current.payload.keyset, command, ahead=True)
         if command.dry_run:
             name = staged.name if staged else f"v{len(current.payload.keyset.keys) + 1}, to be staged first"
             return Outcome(current, current.payload.keyset.primary, (f"would promote {name}",))
@@ -146,6 +159,8 @@ class Operations:
             Verb.ENABLE: lifecycle.enable,
         }[command.verb]
         turned = step(keyset, key, self.ledger.now())
+        if command.verb is Verb.PROMOTE:
+            self._demand_backup(keyset, command)
         if command.verb is Verb.DISABLE and not command.force:
             self._demand(check.may_disable, keyset, key, command)
         return self._commit(current, command, turned, key, current.payload.token)
@@ -173,6 +188,19 @@ class Operations:
             short = [f"{c.name}: {c.verdict}, {c.text}" for c in found if c.verdict is not check.Verdict.PASS]
             raise KleidiError(faults.KEY_IN_USE, "; ".join(short))
 
+    @staticmethod
+    def _demand_agreement(current: Opened, command: Command) -> None:
+        """Another node must not get what a key encrypted before it has the key."""
+        alone = command.verb is Verb.ROTATE or (command.verb is Verb.PROMOTE and not command.expect_keyset)
+        if current.payload.shared and alone:
+            raise KleidiError(faults.KEYSET_SHARED)
+
+    def _demand_backup(self, keyset: KeySet, command: Command, *, ahead: bool = False) -> None:
+        if not self.require_backup or command.without_backup:
+            return
+        if ahead or not self.backed_up(keyset):
+            raise KleidiError(faults.KEY_NOT_BACKED_UP)
+
     def _commit(
         self, current: Opened, command: Command, keyset: KeySet, key: Key, image: TokenImage
     ) -> Outcome:
@@ -180,11 +208,19 @@ class Operations:
         if command.dry_run:
             return Outcome(current, key, (f"would make {key.id} {now_key.state}",))
         told = {"by": command.by, "key_id": now_key.id, "keyset": keyset.hash, "reason": command.reason}
+        if command.without_backup:
+            told["without_backup"] = "true"
         generation = current.header.generation + 1
         self.audit.append(command.verb, phase="begin", generation=generation, force=command.force, **told)
-        payload = Payload(keyset, image, current.payload.slots)
+        payload = replace(current.payload, keyset=keyset, token=image)
         # A destroyed key must not be found in the generations before.
         keep = 1 if command.verb is Verb.DESTROY else 3
         opened = self.workshop.commit(current, payload, self.before, keep=keep)
-        self.audit.append(command.verb, phase="done", generation=generation, **told)
-        return Outcome(opened, now_key, (f"{now_key.id} is {now_key.state}",))
+        said = [f"{now_key.id} is {now_key.state}"]
+        said += [str(fault) for fault in opened.warnings if fault not in current.warnings]
+        try:
+            self.audit.append(command.verb, phase="done", generation=generation, **told)
+        except KleidiError as error:
+            # It is done all the same: what begins it in the log names the generation it led to.
+            said.append(f"it is done, but the audit log does not say so ({error.detail})")
+        return Outcome(opened, now_key, tuple(said))

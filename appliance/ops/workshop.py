@@ -59,17 +59,20 @@ class Workshop:
         self,
         current: Opened,
         payload: Payload,
-        before: Sequence[Callable[[bytes], None]] = (),
+        before: Sequence[Callable[[Header, Payload], None]] = (),
         *,
         keep: int = _KEPT_GENERATIONS,
     ) -> Opened:
         """Make *payload* the next generation. Nothing has happened when this raises.
 
-        *before* is given the payload's bytes ahead of the commit: a backup must not come too late.
+        Unless the disk failed behind the rename: then it is there, and may not outlive a power cut.
+
+        *before* is given both ahead of the commit: a backup must not come too late.
         """
         header = Header(current.header.lineage, current.header.generation + 1)
-        content = payload.to_bytes()
-        sealed = seal(header, content, payload.slots)
+        if not payload.slots:
+            raise AssertionError("a seal without a slot opens for nobody")
+        sealed = seal(header, payload.to_bytes(), payload.slots)
         # Opened with the slots' keys and not with what is in hand: each slot must open it.
         for slot in payload.slots:
             reopened = Payload.from_bytes(unseal(sealed, [slot])[1])
@@ -78,8 +81,9 @@ class Workshop:
         with memory.room(self.memory_dir) as scratch:
             self.changer.prove(scratch, payload.token, payload.keyset)
         for hook in before:
-            hook(content)
+            hook(header, payload)
         self.storage.volume.commit(header.generation, sealed)
-        self.storage.remember(header)
+        new = self.storage.remember(header)
         self.storage.volume.prune(header.generation - keep)
-        return Opened(header, payload, current.protection, current.warnings)
+        warnings = dict.fromkeys((*current.warnings, *new))
+        return Opened(header, payload, current.protection, tuple(warnings))

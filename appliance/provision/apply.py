@@ -1,6 +1,7 @@
 """Taking the planned steps. A kill at any moment leaves the volume as it was or with its first generation."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -26,14 +27,22 @@ class TokenMaker(Protocol):
 class Provisioner:
     """Brings a volume from empty to sealed, once, when policy and evidence allow it."""
 
-    def __init__(
-        self, storage: Storage, maker: TokenMaker, memory_dir: Path, policy: Policy, *, allow_unmounted: bool
+    def __init__(  # noqa: PLR0913  everything that a first boot touches meets here
+        self,
+        storage: Storage,
+        maker: TokenMaker,
+        memory_dir: Path,
+        policy: Policy,
+        *,
+        allow_unmounted: bool,
+        before: tuple[Callable[[Header, Payload], None], ...] = (),
     ) -> None:
         self._storage = storage
         self._maker = maker
         self._memory_dir = memory_dir
         self._policy = policy
         self._allow_unmounted = allow_unmounted
+        self._before = before
 
     def run(self) -> Opened:
         """Provision if there is need. Safe to run again, at any time, beside a running server."""
@@ -90,4 +99,6 @@ class Provisioner:
             sealed = seal(Header(lineage, 1), payload.to_bytes(), [slot])
             opened = Payload.from_bytes(unseal(sealed, [custody_key])[1])
             self._maker.prove(scratch, opened.token, opened.keyset)
+        for hook in self._before:
+            hook(Header(lineage, 1), payload)
         self._storage.volume.commit(1, sealed)

@@ -5,6 +5,8 @@ from pathlib import Path
 import grpc
 
 from appliance import faults
+from appliance.backup.age import Recipients
+from appliance.backup.record import Coverage, Record
 from appliance.faults import KleidiError
 from appliance.keys.keyset import Key
 from appliance.ops.operations import Command, Outcome, Verb
@@ -17,27 +19,32 @@ from proto.admin import admin_pb2 as pb
 
 # A token of a thousand keys has a megabyte.
 _LARGEST = 8 * 1024 * 1024
+_NO_RECORD = Record()
+# Adopting brings files along and has a method of its own.
+_VERBS = set(Verb) - {Verb.ADOPT}
 
 
 class Admin:
-    def __init__(self, keeper: Keeper, socket: Path, foreman: Foreman, ledger: Ledger) -> None:
+    def __init__(
+        self, keeper: Keeper, socket: Path, foreman: Foreman, ledger: Ledger, verified: Record = _NO_RECORD
+    ) -> None:
         self._keeper = keeper
         self._socket = socket
         self._foreman = foreman
         self._ledger = ledger
+        self._verified = verified
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        return calls.service(
-            "kleidi.admin.v1.Admin",
-            {
-                "Report": (pb.ReportRequest, self.report),
-                "Change": (pb.ChangeRequest, self.change),
-                "Check": (pb.CheckRequest, self.check),
-                "Adopt": (pb.AdoptRequest, self.adopt),
-            },
-            limit=_LARGEST,
-            frank=True,
-        )
+    def handler(self, *more: calls.Methods) -> grpc.GenericRpcHandler:
+        methods: dict[str, calls.Method] = {
+            "Report": (pb.ReportRequest, self.report),
+            "Change": (pb.ChangeRequest, self.change),
+            "Check": (pb.CheckRequest, self.check),
+            "Adopt": (pb.AdoptRequest, self.adopt),
+            "Bundle": (pb.BundleRequest, self.bundle),
+        }
+        for others in more:
+            methods.update(others)
+        return calls.service("kleidi.admin.v1.Admin", methods, limit=_LARGEST, frank=True)
 
     async def report(self, _request: pb.ReportRequest) -> pb.ReportReply:
         standing = self._keeper.standing()
@@ -54,24 +61,28 @@ class Admin:
             reply.key_id = standing.keyset.primary.id
             reply.lineage, reply.keyset = standing.keyset.lineage, standing.keyset.hash
             reply.keys.extend(self._key(key) for key in standing.keyset.keys)
+            if covered := Coverage.of(self._verified, standing.keyset):
+                reply.backup.generation, reply.backup.verified = covered.generation, covered.unix
+                reply.backup.file = covered.file
+                reply.backup.lacks.extend(covered.lacks)
         return reply
 
     async def change(self, request: pb.ChangeRequest) -> pb.ChangeReply:
-        try:
-            verb = Verb(request.verb)
-        except ValueError:
-            raise KleidiError(faults.REQUEST_INVALID, f"verb {request.verb!r}") from None
+        if request.verb not in _VERBS:
+            raise KleidiError(faults.REQUEST_INVALID, f"verb {request.verb!r}")
         command = Command(
-            verb,
+            Verb(request.verb),
             key=request.key,
             typed=request.typed,
             expect_keyset=request.expect_keyset,
             stored=request.stored if request.HasField("stored") else None,
             force=request.force,
+            without_backup=request.without_backup,
             reason=request.reason,
             dry_run=request.dry_run,
+            by=calls.CALLER.get(),
         )
-        return self._changed(await self._foreman.change(command))
+        return self.changed(await self._foreman.change(command))
 
     async def check(self, request: pb.CheckRequest) -> pb.CheckReply:
         stored = request.stored if request.HasField("stored") else None
@@ -83,9 +94,20 @@ class Admin:
 
     async def adopt(self, request: pb.AdoptRequest) -> pb.ChangeReply:
         found = FoundToken(dict(request.files), request.pin, request.token_label, request.key_label)
-        return self._changed(await self._foreman.adopt(found, request.annotation, dry_run=request.dry_run))
+        command = Command(Verb.ADOPT, dry_run=request.dry_run, by=calls.CALLER.get())
+        return self.changed(await self._foreman.adopt(found, request.annotation, command))
 
-    def _changed(self, outcome: Outcome) -> pb.ChangeReply:
+    async def bundle(self, request: pb.BundleRequest) -> pb.BundleReply:
+        recipients = Recipients(tuple(request.recipients))
+        data, opened = await self._foreman.bundle(recipients, request.reason, dry_run=request.dry_run)
+        return pb.BundleReply(
+            bundle=data,
+            lineage=opened.header.lineage,
+            generation=opened.header.generation,
+            keyset=opened.payload.keyset.hash,
+        )
+
+    def changed(self, outcome: Outcome) -> pb.ChangeReply:
         return pb.ChangeReply(
             said=outcome.said,
             keyset=outcome.opened.payload.keyset.hash,

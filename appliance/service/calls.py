@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import grpc
@@ -13,19 +14,22 @@ from google.protobuf.message import DecodeError, Message
 from appliance import faults
 from appliance.faults import Fault, Kind, KleidiError
 from appliance.logs import event, log
-from appliance.service import answers
+from appliance.service import answers, doorman
 
 Q = TypeVar("Q", bound=Message)
 Handler = Callable[[Any], Awaitable[Message]]
+Method = tuple[type[Message], Handler]
+Methods = Mapping[str, Method]
 _Context = grpc.aio.ServicerContext[bytes, bytes]
+
+# Who makes the call that is being answered, as `uid:pid`; known where a doorman let the caller in.
+CALLER: ContextVar[str] = ContextVar("caller", default="")
 
 # The caller's own mistakes are worth a line, not an alarm.
 _CALLERS = {Kind.MALFORMED, Kind.UNKNOWN_KEY, Kind.TAMPERED, Kind.KEY_OFF, Kind.REFUSED}
 
 
-def service(
-    name: str, methods: Mapping[str, tuple[type[Message], Handler]], limit: int, *, frank: bool = False
-) -> grpc.GenericRpcHandler:
+def service(name: str, methods: Methods, limit: int, *, frank: bool = False) -> grpc.GenericRpcHandler:
     """A gRPC service from plain coroutines, request in and reply out; they raise KleidiError.
 
     Requests have *limit* bytes at most. A *frank* service tells details as well: it talks to operators alone.
@@ -52,6 +56,8 @@ def _handler(
             if remaining is not None and remaining <= 0:
                 raise KleidiError(faults.CALLER_GONE)
             message = _parse(request, data, limit)
+            if frank:
+                CALLER.set(doorman.caller(context.peer()))
             uid = answers.printable(getattr(message, "uid", ""))
             reply = await handler(message)
         except KleidiError as error:

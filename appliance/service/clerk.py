@@ -1,4 +1,4 @@
-"""Keeping the ledger: taken up when the volume is ours, saved every minute and at the end."""
+"""Keeping the ledger: saved every minute and at the end."""
 
 import asyncio
 import logging
@@ -8,25 +8,23 @@ from appliance.service.keeper import Keeper
 from appliance.volume.ledger import Ledger
 
 _SAVE_SECONDS = 60.0
-_LOOK_SECONDS = 0.2
 
 
 async def keep_books(keeper: Keeper, ledger: Ledger) -> None:
     """Only while the token is open is the volume's lock held, and only then is the ledger written."""
-    while not keeper.standing().serves:  # noqa: ASYNC110  the wait is for whatever brings the token
-        await asyncio.sleep(_LOOK_SECONDS)
-    ledger.load()
     try:
         while True:
             await asyncio.sleep(_SAVE_SECONDS)
-            _save(keeper, ledger)
+            if keeper.standing().serves:
+                # The disk may keep one waiting, and no call may wait for it.
+                await asyncio.to_thread(_write, ledger, ledger.to_json())
     finally:
-        _save(keeper, ledger)
+        if keeper.standing().serves:
+            _write(ledger, ledger.to_json())
 
 
-def _save(keeper: Keeper, ledger: Ledger) -> None:
-    if keeper.standing().serves:
-        try:
-            ledger.save()
-        except OSError as error:
-            event(logging.WARNING, "the ledger could not be saved", reason=error.strerror)
+def _write(ledger: Ledger, content: bytes) -> None:
+    try:
+        ledger.write(content)
+    except OSError as error:
+        event(logging.WARNING, "the ledger could not be saved", reason=error.strerror)

@@ -7,19 +7,21 @@ from pathlib import Path
 import grpc
 
 from appliance import faults
+from appliance.backup.bundle import MAX_SIZE
 from appliance.faults import KleidiError
 from appliance.ops.operations import Command
-from appliance.report import Changed, KeyRow, Report
+from appliance.report import BackupRow, Changed, KeyRow, Report
 from proto.admin import admin_pb2, admin_pb2_grpc
 
 _ANSWER_SECONDS = 5.0
 # Building and trying a generation takes tenths of seconds, on a busy node with many keys some seconds.
 _CHANGE_SECONDS = 120.0
+_OPTIONS = [("grpc.max_receive_message_length", 2 * MAX_SIZE)]
 
 
 @contextmanager
 def _stub(socket: Path) -> Iterator[admin_pb2_grpc.AdminStub]:
-    with grpc.insecure_channel(f"unix:{socket}") as channel:
+    with grpc.insecure_channel(f"unix:{socket}", _OPTIONS) as channel:
         try:
             yield admin_pb2_grpc.AdminStub(channel)
         except grpc.RpcError as error:
@@ -52,6 +54,7 @@ def ask(socket: Path) -> Report:
         generation=reply.generation,
         protection=reply.protection,
         keys=[key_row(key) for key in reply.keys],
+        backup=_backup_row(reply.backup) if reply.HasField("backup") else None,
     )
 
 
@@ -63,6 +66,15 @@ def change(socket: Path, request: admin_pb2.ChangeRequest) -> Changed:
 def adopt(socket: Path, request: admin_pb2.AdoptRequest) -> Changed:
     with _stub(socket) as stub:
         return _changed(stub.Adopt(request, timeout=_CHANGE_SECONDS))
+
+
+def bundle(socket: Path, request: admin_pb2.BundleRequest) -> admin_pb2.BundleReply:
+    with _stub(socket) as stub:
+        return stub.Bundle(request, timeout=_CHANGE_SECONDS)
+
+
+def _backup_row(backup: admin_pb2.Backup) -> BackupRow:
+    return BackupRow(backup.generation, backup.verified, backup.file, list(backup.lacks))
 
 
 def _changed(reply: admin_pb2.ChangeReply) -> Changed:
@@ -81,6 +93,7 @@ def change_request(command: Command) -> admin_pb2.ChangeRequest:
         typed=command.typed,
         expect_keyset=command.expect_keyset,
         force=command.force,
+        without_backup=command.without_backup,
         reason=command.reason,
         dry_run=command.dry_run,
     )
@@ -106,3 +119,34 @@ def key_row(key: admin_pb2.Key) -> KeyRow:
         wrapped=key.wrapped,
         unwrapped=key.unwrapped,
     )
+
+
+def invite(socket: Path) -> admin_pb2.InviteReply:
+    with _stub(socket) as stub:
+        return stub.Invite(admin_pb2.InviteRequest(), timeout=_ANSWER_SECONDS)
+
+
+def export(socket: Path, recipient: str) -> admin_pb2.ExportReply:
+    with _stub(socket) as stub:
+        return stub.Export(admin_pb2.ExportRequest(recipient=recipient), timeout=_CHANGE_SECONDS)
+
+
+def join(socket: Path, bundle: bytes, *, dry_run: bool) -> Changed:
+    with _stub(socket) as stub:
+        request = admin_pb2.JoinRequest(bundle=bundle, dry_run=dry_run)
+        return _changed(stub.Join(request, timeout=_CHANGE_SECONDS))
+
+
+def slots(socket: Path) -> admin_pb2.SlotsReply:
+    with _stub(socket) as stub:
+        return stub.Slots(admin_pb2.SlotsRequest(), timeout=_ANSWER_SECONDS)
+
+
+def change_slot(socket: Path, request: admin_pb2.ChangeSlotRequest) -> Changed:
+    with _stub(socket) as stub:
+        return _changed(stub.ChangeSlot(request, timeout=_CHANGE_SECONDS))
+
+
+def unseal(socket: Path, request: admin_pb2.UnsealRequest) -> admin_pb2.UnsealReply:
+    with _stub(socket) as stub:
+        return stub.Unseal(request, timeout=_CHANGE_SECONDS)

@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
+from appliance.backup.age import Recipients
+from appliance.backup.bundle import hand_out
 from appliance.keys import lifecycle
 from appliance.keys.keyset import Key
 from appliance.ops.check import Condition, may_destroy, may_disable
@@ -11,6 +14,8 @@ from appliance.ops.operations import Command, Operations, Outcome
 from appliance.service.keeper import Keeper
 from appliance.volume.opening import Opened
 from appliance.volume.payload import FoundToken
+
+T = TypeVar("T")
 
 
 class Foreman:
@@ -24,14 +29,25 @@ class Foreman:
     async def change(self, command: Command) -> Outcome:
         return await self.do(lambda opened: self._operations.run(opened, command))
 
-    async def adopt(self, found: FoundToken, annotation: str, *, dry_run: bool) -> Outcome:
+    async def adopt(self, found: FoundToken, annotation: str, command: Command) -> Outcome:
+        return await self.do(lambda opened: self._operations.adopt(opened, found, annotation, command))
+
+    async def bundle(self, recipients: Recipients, reason: str, *, dry_run: bool) -> tuple[bytes, Opened]:
+        """All keys for *recipients*, and what they were taken from."""
         return await self.do(
-            lambda opened: self._operations.adopt(opened, found, annotation, dry_run=dry_run)
+            lambda opened: (
+                hand_out(opened, recipients, self._operations.audit, reason=reason, dry_run=dry_run),
+                opened,
+            )
         )
 
-    async def do(self, work: Callable[[Opened], Outcome]) -> Outcome:
+    async def do(self, work: Callable[[Opened], T]) -> T:
         """Raises KleidiError with nothing changed, or with what was committed being served."""
         return await asyncio.shield(asyncio.ensure_future(self._do(work)))
+
+    async def begin(self, work: Callable[[], T]) -> T:
+        """The same where nothing is open yet: *work* brings the first generation, under its own lock."""
+        return await asyncio.shield(asyncio.ensure_future(self._begin(work)))
 
     def check(self, name: str, stored: int | None) -> tuple[Key, list[Condition], bool, bool]:
         keyset = self._keeper.opened().payload.keyset
@@ -39,7 +55,7 @@ class Foreman:
         found = self._operations.conditions(keyset, key, stored)
         return key, found, may_disable(found), may_destroy(found)
 
-    async def _do(self, work: Callable[[Opened], Outcome]) -> Outcome:
+    async def _do(self, work: Callable[[Opened], T]) -> T:
         async with self._busy:
             opened = self._keeper.opened()
             try:
@@ -47,3 +63,9 @@ class Foreman:
             finally:
                 # What is on the volume is what holds, also when only a part of the work was done.
                 await self._keeper.switch()
+
+    async def _begin(self, work: Callable[[], T]) -> T:
+        async with self._busy:
+            done = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            await self._keeper.settle()
+            return done

@@ -7,16 +7,13 @@ sealed appliance restarted in a loop would only be harder to mend. /readyz is 20
 
 import asyncio
 import contextlib
-import os
 import re
-import secrets
+import socket
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
-from appliance import faults
-from appliance.endpoint import HIDDEN_NAME_SIZE
-from appliance.faults import KleidiError
+from appliance.service.binding import Bound, private
 from appliance.service.listener import Listener
 from appliance.service.standing import Standing
 
@@ -35,30 +32,19 @@ class Health(Listener):
     """Published, watched and removed as the gRPC sockets are; only what is spoken differs."""
 
     def __init__(self, path: Path, standing: Callable[[], Standing]) -> None:
-        super().__init__(path, 0o600, None)
+        super().__init__(path, 0o600, None, self._open_http)
         self._standing = standing
-        self._http: asyncio.Server | None = None
         self._callers = 0
 
-    async def close(self, grace: float) -> None:
-        await super().close(grace)
-        if self._http is not None:
-            self._http.close()
-
-    async def _publish(self) -> None:
-        hidden = self.path.with_name("." + secrets.token_hex(HIDDEN_NAME_SIZE)[: HIDDEN_NAME_SIZE - 1])
-        mask = os.umask(0o177)
+    async def _open_http(self, path: Path) -> Bound:
+        front = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            server = await asyncio.start_unix_server(self._attend, hidden, limit=_HEAD_SIZE)
-        except OSError as error:
-            raise KleidiError(faults.SOCKET_DIRECTORY, str(self.path.parent)) from error
-        finally:
-            os.umask(mask)
-        status = hidden.stat()
-        hidden.rename(self.path)
-        if self._http is not None:
-            self._http.close()
-        self._http, self._inode = server, (status.st_dev, status.st_ino)
+            with private():
+                front.bind(str(path))
+            return _Http(await asyncio.start_unix_server(self._attend, sock=front, limit=_HEAD_SIZE))
+        except BaseException:
+            front.close()
+            raise
 
     async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request, one answer, and the connection is over; nobody can hold it open."""
@@ -101,6 +87,14 @@ class Health(Listener):
             return HTTPStatus.OK, "ok"
         # Without the detail: the kubelet copies these words into Events, which users may read.
         return HTTPStatus.SERVICE_UNAVAILABLE, f"{standing.state} {standing.reason}"
+
+
+class _Http:
+    def __init__(self, server: asyncio.Server) -> None:
+        self._server = server
+
+    async def stop(self, grace: float) -> None:  # noqa: ARG002  an answer takes no time worth waiting for
+        self._server.close()
 
 
 def _message(status: HTTPStatus, text: str) -> bytes:

@@ -22,9 +22,12 @@ from appliance.logs import event, log
 from appliance.service.standing import Standing
 from appliance.service.strongroom import Strongroom
 from appliance.volume.opening import Opened
+from appliance.volume.slot import Unwrapper
 
 _FIRST_RETRY_SECONDS = 0.1
 _LAST_RETRY_SECONDS = 2.0
+# An operator waits for the answer; a thousand keys are proved within a second.
+_SETTLE_SECONDS = 15.0
 # The provisioner is at work beside us: a first boot must not wait for a slow retry.
 _PASSING = (faults.PROVISIONING, faults.VOLUME_LOCKED)
 # A proof counts for this many probe periods: one may fail to run, not two.
@@ -48,7 +51,9 @@ class Keeper:
         self._doubt = asyncio.Event()
         self._gate = asyncio.Event()
         self._gate.set()
+        self._retry = asyncio.Event()
         self._remarks: dict[Fault, str] = {}
+        self._stuck: Exception | None = None
 
     def standing(self) -> Standing:
         """How things stand, at once."""
@@ -111,16 +116,34 @@ class Keeper:
             raise KleidiError(self._standing.reason or faults.STARTING, self._standing.detail)
         return self._strongroom.opened
 
+    async def unseal(self, opener: Unwrapper) -> None:
+        """Open with *opener* what is sealed; raises the reason why it does not."""
+        if not self._standing.serves:
+            await self._on_thread(lambda: self._strongroom.admit(opener))
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Try at once what would be tried soon, and come back when it serves or a little later."""
+        self._retry.set()
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        # No event: what is waited for is a state, and it may never come.
+        while not self._standing.serves and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_FIRST_RETRY_SECONDS)
+
     async def switch(self) -> None:
         """Go over to the newest generation if there is one. Calls wait meanwhile, none is refused."""
-        if self._strongroom.newest() == self._standing.generation:
+        if await self._on_thread(self._strongroom.newest) == self._standing.generation:
             return
-        self._gate.clear()
         started = time.monotonic()
         try:
-            standing = await self._on_thread(self._strongroom.switch)
-        except Exception:
-            # Neither here nor there: the keeper opens anew, from the beginning.
+            opened = await self._on_thread(self._strongroom.look)
+            self._gate.clear()
+            started = time.monotonic()
+            standing = await self._on_thread(lambda: self._strongroom.switch(opened))
+        except Exception as error:
+            # Neither here nor there: nothing is told or done by halves until all is opened anew.
+            self._stand(Standing(faults.TOKEN_LOST))
+            self._stuck = error
             self._doubt.set()
             raise
         else:
@@ -146,7 +169,9 @@ class Keeper:
                 self._stand(Standing(faults.INTERNAL))
             finally:
                 await asyncio.shield(self._on_thread(self._strongroom.close))
-            await asyncio.sleep(delay)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._retry.wait(), delay)
+            self._retry.clear()
             passing = self._standing.reason in _PASSING
             delay = _FIRST_RETRY_SECONDS if passing else min(delay * 1.5, _LAST_RETRY_SECONDS)
 
@@ -167,6 +192,9 @@ class Keeper:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._doubt.wait(), self._probe_seconds)
             self._doubt.clear()
+            if self._stuck is not None:
+                stuck, self._stuck = self._stuck, None
+                raise stuck
             await self._on_thread(self._strongroom.prove)
             self._proved_at = time.monotonic()
 

@@ -7,54 +7,51 @@ import fcntl
 import os
 import secrets
 import socket
+from collections.abc import Iterator
 from pathlib import Path
-
-import grpc
-import grpc.aio
 
 from appliance import faults
 from appliance.endpoint import HIDDEN_NAME_SIZE
 from appliance.faults import KleidiError
+from appliance.service.binding import Bind, Bound
 from appliance.volume import durable
-
-# What the transport takes in; the services themselves refuse far less, in their own words (calls.py).
-_LARGEST = 16 * 1024 * 1024
-_OPTIONS = [
-    ("grpc.max_receive_message_length", _LARGEST),
-    ("grpc.max_metadata_size", 16 * 1024),
-    # A caller with more calls than this keeps the rest in a queue of its own, inside their deadlines.
-    ("grpc.max_concurrent_streams", 1024),
-    ("grpc.so_reuseport", 0),
-]
 
 
 class Listener:
-    """A gRPC server on one path."""
+    """Keeps one path; what answers there is made by *bind*, again each time the path is published."""
 
-    def __init__(self, path: Path, mode: int, gid: int | None, *handlers: grpc.GenericRpcHandler) -> None:
+    def __init__(self, path: Path, mode: int, gid: int | None, bind: Bind) -> None:
         self.path = path
         self._mode = mode
         self._gid = gid
-        self._handlers = handlers
-        self._server: grpc.aio.Server | None = None
+        self._bind = bind
+        self._bound: Bound | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         self._inode: tuple[int, int] | None = None
         self._lock = -1
 
     async def open(self) -> None:
-        """Raises E-SOCKET-IN-USE, with the other's socket untouched, or E-SOCKET-DIRECTORY."""
-        directory = faults.SOCKET_DIRECTORY
-        with durable.translated(directory, directory, directory):
-            # A lock, because binding proves nothing: gRPC's core silently takes a path over (grpc#17122).
-            self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise KleidiError(faults.SOCKET_IN_USE, str(self.path)) from error
-            # The lock is no proof either: its directory may have been made anew, or the other is no kleidi.
-            if _answers(self.path):
-                raise KleidiError(faults.SOCKET_IN_USE, str(self.path))
+        """Raises E-SOCKET-IN-USE, the other's socket untouched, or E-SOCKET-DIRECTORY; then try again."""
+        try:
+            with durable.translated(*3 * [faults.SOCKET_DIRECTORY]):
+                self._claim()
             await self._publish()
+        except BaseException:
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
+            raise
+
+    def _claim(self) -> None:
+        # A lock, because binding proves nothing: gRPC's core silently takes a path over (grpc#17122).
+        self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise KleidiError(faults.SOCKET_IN_USE, str(self.path)) from error
+        # The lock is no proof either: its directory may have been made anew, or the other is no kleidi.
+        if _answers(self.path):
+            raise KleidiError(faults.SOCKET_IN_USE, str(self.path))
 
     async def keep(self, seconds: float, grace: float) -> str:
         """Look after the path once, *seconds* from now: publish it again when it is gone or dead.
@@ -68,9 +65,8 @@ class Listener:
             return ""
         if _answers(self.path):
             return str(self.path)
-        retired = self._server
-        with durable.translated(*3 * [faults.SOCKET_DIRECTORY]):
-            await self._publish()
+        retired = self._bound
+        await self._publish()
         if retired is not None:
             leaving = asyncio.create_task(retired.stop(grace))
             self._leaving.add(leaving)
@@ -81,44 +77,41 @@ class Listener:
         """Let calls in flight end within *grace* seconds. The path disappears first."""
         if self._is_ours():
             self.path.unlink()
-        if self._server is not None:
-            await asyncio.gather(self._server.stop(grace), *self._leaving)
+        if self._bound is not None:
+            await asyncio.gather(self._bound.stop(grace), *self._leaving)
         if self._lock >= 0:
             os.close(self._lock)
 
     async def _publish(self) -> None:
         hidden = self.path.with_name("." + secrets.token_hex(HIDDEN_NAME_SIZE)[: HIDDEN_NAME_SIZE - 1])
-        server = grpc.aio.server(options=_OPTIONS)
-        server.add_generic_rpc_handlers(self._handlers)
-        try:
-            self._bind(server, hidden)
-            await server.start()
-            status = hidden.stat()
-            hidden.rename(self.path)
-        except BaseException:
-            await server.stop(None)
-            with contextlib.suppress(OSError):
-                hidden.unlink()
-            raise
-        self._server, self._inode = server, (status.st_dev, status.st_ino)
-
-    def _bind(self, server: grpc.aio.Server, hidden: Path) -> None:
-        mask = os.umask(0o177)
-        try:
-            server.add_insecure_port(f"unix:{hidden}")
-        except RuntimeError as error:
-            raise KleidiError(faults.SOCKET_DIRECTORY, str(self.path.parent)) from error
-        finally:
-            os.umask(mask)
-        if self._gid is not None:
-            os.chown(hidden, -1, self._gid)
-        hidden.chmod(self._mode)
+        with durable.translated(*3 * [faults.SOCKET_DIRECTORY]), _removed_unless_done(hidden):
+            bound = await self._bind(hidden)
+            try:
+                if self._gid is not None:
+                    os.chown(hidden, -1, self._gid)
+                hidden.chmod(self._mode)
+                status = hidden.stat()
+                hidden.rename(self.path)
+            except BaseException:
+                await bound.stop(0)
+                raise
+        self._bound, self._inode = bound, (status.st_dev, status.st_ino)
 
     def _is_ours(self) -> bool:
         with contextlib.suppress(OSError):
             status = self.path.stat()
             return (status.st_dev, status.st_ino) == self._inode
         return False
+
+
+@contextlib.contextmanager
+def _removed_unless_done(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
 
 
 def _answers(path: Path) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 from appliance import faults
 from appliance.faults import KleidiError
@@ -11,40 +11,41 @@ from appliance.logs import event
 from appliance.service.keeper import Keeper
 from appliance.service.listener import Listener
 
+Work = Callable[[], Coroutine[None, None, None]]
+
 # Above the API server's 3 s, below supervisord's stopwaitsecs.
 _GRACE_SECONDS = 4.0
 _LOOK_SECONDS = 2.0
 
 
 async def serve(
-    keeper: Keeper, listeners: Sequence[Listener], others: Sequence[Coroutine[None, None, None]] = ()
+    keeper: Keeper,
+    listeners: Sequence[Listener],
+    others: Sequence[Callable[[], Coroutine[None, None, None]]] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT. The sockets answer from the start, whatever the token's state.
 
-    *others* run beside and are cancelled at the end.
-
-    Raises KleidiError when a socket cannot be bound.
+    *others* run beside and are cancelled at the end. A socket whose directory is missing is waited for.
+    Raises KleidiError when another instance has one of the sockets.
     """
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    opened: list[Listener] = []
-    looks: list[asyncio.Task[None]] = []
-    tasks: list[asyncio.Task[None]] = []
+    looks = [asyncio.create_task(_look_after(listener, keeper)) for listener in listeners]
+    tasks = [asyncio.create_task(run()) for run in (keeper.run, *others)]
+    stop = asyncio.create_task(stopping.wait())
     try:
-        for listener in listeners:
-            await listener.open()
-            opened.append(listener)
-            looks.append(asyncio.create_task(_look_after(listener, keeper)))
-        event(logging.INFO, "listening", socket=listeners[0].path)
-        tasks.append(asyncio.create_task(keeper.run()))
-        tasks += [asyncio.create_task(other) for other in others]
-        await stopping.wait()
+        # A look ends only by an error: that of a socket that is somebody else's.
+        await asyncio.wait([stop, *looks], return_when=asyncio.FIRST_COMPLETED)
+        for look in looks:
+            if look.done():
+                look.result()
         event(logging.INFO, "stopping")
     finally:
         # Before the sockets: a path that goes now is not to be published again.
+        stop.cancel()
         await _end(looks)
-        await asyncio.gather(*(listener.close(_GRACE_SECONDS) for listener in opened))
+        await asyncio.gather(*(listener.close(_GRACE_SECONDS) for listener in listeners))
         await _end(tasks)
         keeper.close()
 
@@ -56,6 +57,8 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 async def _look_after(listener: Listener, keeper: Keeper) -> None:
+    await _open(listener)
+    event(logging.INFO, "listening", socket=listener.path)
     taken = ""
     while True:
         before = taken
@@ -68,3 +71,18 @@ async def _look_after(listener: Listener, keeper: Keeper) -> None:
             keeper.remark(faults.SOCKET_TAKEN, taken)
         elif before:  # only our own remark, not another listener's
             keeper.withdraw(faults.SOCKET_TAKEN)
+
+
+async def _open(listener: Listener) -> None:
+    """Bind, as soon as the directory is there: the kubelet or an operator may still be making it."""
+    said = False
+    while True:
+        try:
+            return await listener.open()
+        except KleidiError as error:
+            if error.fault is not faults.SOCKET_DIRECTORY:
+                raise
+            if not said:
+                event(logging.ERROR, str(error))
+            said = True
+            await asyncio.sleep(_LOOK_SECONDS)

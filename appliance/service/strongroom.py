@@ -2,7 +2,8 @@
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -10,13 +11,14 @@ from appliance import faults
 from appliance.faults import Kind, KleidiError
 from appliance.keys.cipher import Cipher, CipherError
 from appliance.keys.keyring import Keyring
-from appliance.keys.keyset import Key, KeyState
+from appliance.keys.keyset import Key, KeySet, KeyState
 from appliance.logs import event
 from appliance.provision.plan import Refusal
 from appliance.service.standing import Standing
 from appliance.volume import memory
 from appliance.volume.opening import Opened, Storage
 from appliance.volume.payload import TokenImage
+from appliance.volume.slot import Unwrapper
 
 
 class TokenOpener(Cipher, Protocol):
@@ -40,15 +42,20 @@ class Strongroom:
         engine: TokenOpener,
         memory_dir: Path,
         why_not_sealed: Callable[[], Refusal | None],
+        take_up: Callable[[KeySet], None] = lambda _keyset: None,
     ) -> None:
+        """*take_up* is told of the key set each time the volume was opened, before anything is served."""
         self._storage = storage
         self._engine = engine
         self._memory_dir = memory_dir
         self._why_not_sealed = why_not_sealed
+        self._take_up = take_up
         self._held = contextlib.ExitStack()
         self._room: Path | None = None
         self._opened: Opened | None = None
         self._keyring: Keyring | None = None
+        # What the seal was last opened with or keeps inside: the key file may go away meanwhile.
+        self._openers: Sequence[Unwrapper] = ()
 
     @property
     def waits(self) -> bool:
@@ -73,13 +80,27 @@ class Strongroom:
             raise KleidiError(refusal.fault, refusal.detail)
         self._held.enter_context(self._storage.volume.lock())
         self._room = self._held.enter_context(memory.room(self._memory_dir))
-        return self._enter(self._storage.open(), anew=True)
+        opened = self._storage.open(self._openers)
+        standing = self._enter(opened, anew=True)
+        self._storage.forget(opened)
+        self._take_up(opened.payload.keyset)
+        return standing
 
-    def switch(self) -> Standing:
-        """Go over to the newest generation while calls wait; they wait some milliseconds."""
+    def admit(self, opener: Unwrapper) -> None:
+        """Open with *opener* from here on, for the life of this process, if it opens what is there."""
+        self._storage.open([opener])
+        self._openers = [opener]
+
+    def look(self) -> Opened:
+        """The newest generation, read and remembered while calls go on: what takes the time of a disk."""
+        opened = self._storage.open(self._openers)
+        return replace(opened, warnings=(*opened.warnings, *self._storage.remember(opened.header)))
+
+    def switch(self, opened: Opened) -> Standing:
+        """Go over to what look() gave while calls wait; they wait some milliseconds."""
         # All keys of it were tried by a fresh process before the commit, so that only what encrypts is
         # tried again here: a thousand keys would take a fifth of a second.
-        return self._enter(self._storage.open(), anew=False)
+        return self._enter(opened, anew=False)
 
     def newest(self) -> int:
         """The highest generation on the volume: more than the open one after a change."""
@@ -94,12 +115,14 @@ class Strongroom:
             self._judge(self._keyring.strangers())
         faulty = [faults.KEY_UNREADABLE] if self._keyring.unreadable else []
         # Written down before anything is announced: an announced key must leave a trace outside the volume.
-        warnings = [*opened.warnings, *faulty, *self._storage.remember(opened.header)]
+        remembered = self._storage.remember(opened.header) if anew else ()
+        warnings = [*opened.warnings, *faulty, *remembered]
         for fault in warnings:
             if fault.kind is not Kind.DEGRADED:
                 raise KleidiError(fault)  # not one to serve with; to be tried again, it may be mended
         self.prove()
         self._opened = opened
+        self._openers = opened.payload.slots or self._openers
         return Standing(
             reason=warnings[0] if warnings else None,
             keyset=opened.payload.keyset,

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from appliance import faults
 from appliance.faults import KleidiError
@@ -25,25 +26,28 @@ class AuditLog:
         with durable.translated(*3 * [faults.AUDIT_FAILED]):
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "r+b") as file:
-                lines = file.read().splitlines(keepends=True)
-                torn = bool(lines) and not lines[-1].endswith(b"\n")
-                sequence, previous = _last(lines[:-1] if torn else lines)
+                content = file.read()
+                lines = content.splitlines()
+                ended = not content or content.endswith(b"\n")
+                # Of a line that was cut off, everything but the line break may have arrived.
+                torn = not ended and _parse(lines[-1]) is None
+                sequence, previous = _last(lines)
                 entry = {"seq": sequence + 1, "time": _now(), "op": op, **_present(fields)}
                 if torn:
                     entry[_TORN] = True
                 line = _line(entry, previous)
-                file.write(b"\n" + line if torn else line)
+                file.write(line if ended else b"\n" + line)
                 file.flush()
                 os.fsync(descriptor)
 
+    def tail(self, count: int) -> list[dict[str, Any]]:
+        """The last entries, oldest first; nothing is checked."""
+        entries = [entry for line in self._lines() if (entry := _parse(line))]
+        return entries[-count:] if count else []
+
     def verify(self) -> int:
         """The number of entries. Raises E-AUDIT-BROKEN with the line where the chain is broken."""
-        try:
-            lines = self.path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return 0
-        except OSError as error:
-            raise KleidiError(faults.AUDIT_BROKEN, f"{self.path}: {error.strerror}") from error
+        lines = self._lines()
         previous, count = _FIRST, 0
         for number, line in enumerate(lines, 1):
             entry = _parse(line)
@@ -53,11 +57,19 @@ class AuditLog:
                     continue
                 raise KleidiError(faults.AUDIT_BROKEN, f"line {number} is not an entry")
             count += 1
-            claimed = entry.pop("hash", "")
-            if entry.get("seq") != count or claimed != _hash(entry, previous):
+            claimed = entry.pop("hash")
+            if entry["seq"] != count or claimed != _hash(entry, previous):
                 raise KleidiError(faults.AUDIT_BROKEN, f"line {number} does not follow from the line before")
-            previous = str(claimed)
+            previous = claimed
         return count
+
+    def _lines(self) -> list[bytes]:
+        try:
+            return self.path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise KleidiError(faults.AUDIT_UNREADABLE, f"{error.strerror}: {self.path}") from error
 
 
 def _now() -> str:
@@ -72,16 +84,18 @@ def _last(lines: list[bytes]) -> tuple[int, str]:
     for line in reversed(lines):
         entry = _parse(line)
         if entry is not None:
-            return int(str(entry["seq"])), str(entry["hash"])
+            return entry["seq"], entry["hash"]
     return 0, _FIRST
 
 
-def _parse(line: bytes) -> dict[str, object] | None:
+def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return entry if isinstance(entry, dict) and {"seq", "hash"} <= set(entry) else None
+    if not isinstance(entry, dict):
+        return None
+    return entry if type(entry.get("seq")) is int and type(entry.get("hash")) is str else None
 
 
 def _hash(entry: dict[str, object], previous: str) -> str:

@@ -55,6 +55,13 @@ class Custody:
             return True
         return True
 
+    def used_for(self) -> str:
+        """The lineage that the mark names; empty when it names none."""
+        try:
+            return self._mark.read_text().strip()
+        except (OSError, ValueError):
+            return ""
+
     def create(self) -> None:
         """Make a new key; an old one is never replaced."""
         if self.look() in (KeyFile.PRESENT, KeyFile.INVALID):

@@ -13,19 +13,43 @@ from appliance.faults import Fault, KleidiError
 SCRATCH_PREFIX = ".tmp-"
 
 
-def write(path: Path, data: bytes, mode: int) -> None:
-    """Bring *data* to *path* by one rename; before it nothing is visible, after it everything lasts."""
+# Filesystems without hard links: FAT says EPERM, others have not heard of it.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+def write(path: Path, data: bytes, mode: int, *, replacing: bool = True) -> None:
+    """Bring *data* to *path* by one rename; before it nothing is visible, after it everything lasts.
+
+    Not *replacing*, it raises FileExistsError for what is there already.
+    """
     scratch = path.with_name(f"{SCRATCH_PREFIX}{path.name}-{secrets.token_hex(4)}")
     try:
         _write_through(scratch, data, mode)
         if scratch.read_bytes() != data:
             raise OSError(errno.EIO, "what was read back differs from what was written")
-        scratch.rename(path)
+        if replacing:
+            scratch.rename(path)
+        else:
+            _link(scratch, path)
     except OSError:
         with contextlib.suppress(OSError):
             scratch.unlink()
         raise
     sync_directory(path.parent)
+
+
+def _link(scratch: Path, path: Path) -> None:
+    """Like a rename, but that it never replaces."""
+    try:
+        os.link(scratch, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        scratch.rename(path)
+    else:
+        scratch.unlink()
 
 
 def _write_through(path: Path, data: bytes, mode: int) -> None:

@@ -20,7 +20,7 @@ _LOCK = "lock"
 # `seal.key` is the demo slot's, `lost+found` the filesystem's.
 _HARMLESS = {_LOCK, "lost+found", "seal.key", "seal.key.used"}
 # Written only once there was a generation: without one they tell that it is gone.
-TRACES = AUDIT, LEDGER = "audit.jsonl", "ledger.json"
+TRACES = AUDIT, LEDGER, VERIFIED = "audit.jsonl", "ledger.json", "verified.json"
 
 
 class VolumeState(StrEnum):
@@ -93,11 +93,21 @@ class Volume:
 
     def prune(self, last: int) -> None:
         """Remove the generations up to *last*; what cannot be removed waits for the next time."""
-        for path in sorted(self.path.glob("generation-*.seal")):
-            match = _NAME.fullmatch(path.name)
-            if match and int(match[1]) <= last:
-                with contextlib.suppress(OSError):
-                    path.unlink()
+        for generation in self.older(last + 1):
+            self.remove(generation)
+
+    def older(self, than: int) -> list[int]:
+        """The generations before that one which are still there, oldest first."""
+        try:
+            names = [entry.name for entry in self.path.iterdir()]
+        except OSError:
+            return []
+        found = (int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
+        return sorted(generation for generation in found if generation < than)
+
+    def remove(self, generation: int) -> None:
+        with contextlib.suppress(OSError):
+            self.file(generation).unlink()
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

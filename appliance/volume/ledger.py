@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from appliance.keys.keyset import Moment
+from appliance.keys.keyset import KeySet, Moment
 from appliance.volume import durable
 
 SCHEMA = "kleidi.ledger/v1"
@@ -26,30 +26,49 @@ class Ledger:
     """Kept in memory, saved now and then; what a crash loses is the last minute.
 
     Losing the whole file makes waiting times begin anew, which is the safe way to be wrong.
+    Counted by one thread; any may look.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
+        self._loaded = False
         self._before = 0
         self._started = time.monotonic()
         self._uses: dict[str, Use] = defaultdict(Use)
 
-    def load(self) -> None:
-        """Go on from what was saved; what cannot be read counts as nothing."""
-        self._before, self._started = 0, time.monotonic()
-        self._uses.clear()
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+    def take_up(self, keyset: KeySet) -> None:
+        """Go on from what was saved, the first time; what cannot be read counts as nothing.
+
+        To be called before anything is counted. Time served never falls behind what *keyset* remembers
+        of it: with the file lost, or on another node, waiting would last as long again as all before it.
+        """
+        if not self._loaded:
+            self._load()
+            self._loaded = True
+        self._before += max(0, *(key.since.served - self.served for key in keyset.keys))
+
+    def _load(self) -> None:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             fields = json.loads(self._path.read_bytes()) if self._path else {}
             if fields.get("schema") == SCHEMA:
-                self._before = int(fields["served_seconds"])
-                self._uses.update({name: Use(**use) for name, use in fields["keys"].items()})
+                served = int(fields["served_seconds"])
+                uses = {name: Use(**use) for name, use in fields["keys"].items()}
+                self._before += served
+                self._uses.update(uses)
 
     def save(self) -> None:
         """Raises OSError when the volume cannot take it."""
+        self.write(self.to_json())
+
+    def to_json(self) -> bytes:
+        keys = {name: asdict(use) for name, use in self._uses.items()}
+        fields = {"schema": SCHEMA, "served_seconds": self.served, "keys": keys}
+        return json.dumps(fields, indent=1).encode() + b"\n"
+
+    def write(self, content: bytes) -> None:
+        """Raises OSError; waits for the disk."""
         if self._path is not None:
-            keys = {name: asdict(use) for name, use in self._uses.items()}
-            fields = {"schema": SCHEMA, "served_seconds": self.served, "keys": keys}
-            durable.write(self._path, json.dumps(fields, indent=1).encode() + b"\n", 0o600)
+            durable.write(self._path, content, 0o600)
 
     @property
     def served(self) -> int:

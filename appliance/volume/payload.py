@@ -45,6 +45,8 @@ class FoundToken:
 
     def __post_init__(self) -> None:
         """Names come from outside: nothing may be laid out beside where it belongs."""
+        if not self.pin:
+            raise KleidiError(faults.TOKEN_NOT_ADOPTED, "there is no PIN")
         for name in self.files:
             if not _TOKEN_FILE.fullmatch(f"tokens/{name}"):
                 raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"{name} is not how SoftHSM names its files")
@@ -52,9 +54,12 @@ class FoundToken:
 
 @dataclass(frozen=True)
 class Payload:
+    """*shared* once the keys were given to another node: from then on no node goes ahead alone."""
+
     keyset: KeySet
     token: TokenImage
     slots: tuple[HeldSlot, ...] = ()
+    shared: bool = False
 
     def to_entries(self) -> dict[str, bytes]:
         """The tar's entries by name."""
@@ -62,6 +67,7 @@ class Payload:
             "schema": SCHEMA,
             "keyset": self.keyset.to_json(),
             "token": {"serial": self.token.serial},
+            **({"shared": True} if self.shared else {}),
         }
         pins = {
             "user_pin": self.token.user_pin,
@@ -104,7 +110,8 @@ class Payload:
             HeldSlot(slot["kind"], slot["values"], bytes.fromhex(slot["wrapping_key"]))
             for slot in pins["slots"]
         )
-        return cls(KeySet.from_json(manifest["keyset"]), token, tuple(slots))
+        keyset = KeySet.from_json(manifest["keyset"])
+        return cls(keyset, token, tuple(slots), shared=manifest.get("shared") is True)
 
 
 def _json(value: object) -> bytes:

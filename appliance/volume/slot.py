@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -81,6 +81,16 @@ class SlotKey:
     def unwrap(self, slot: Slot, context: bytes) -> bytes | None:
         """The data key, or None when this is not the secret of that slot."""
         return self._held(bytes.fromhex(slot.values["salt"])).unwrap(slot, context)
+
+    def fits(self, held: HeldSlot) -> bool:
+        """Whether *held* is a slot for this secret."""
+        if held.kind != self.kind or "salt" not in held.values:
+            return False
+        return secrets.compare_digest(self.recall(held.values).wrapping_key, held.wrapping_key)
+
+    def recall(self, values: Mapping[str, str]) -> HeldSlot:
+        """The slot with those public *values*, if it is this secret's."""
+        return replace(self._held(bytes.fromhex(values["salt"])), values=values)
 
     def _held(self, salt: bytes) -> HeldSlot:
         info = b"kleidi/slot/v1/" + self.kind.encode()

@@ -1,0 +1,117 @@
+"""From a bundle to a volume: only into an empty one, with the bundle's lineage, keys and generation.
+
+Nothing is merged and no key is made. The policy (KLEIDI_PROVISION) has no say: that is about making keys.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from appliance import faults
+from appliance.faults import Fault, KleidiError
+from appliance.keys.keyset import KeySet
+from appliance.volume.audit import AuditLog
+from appliance.volume.generations import VolumeState
+from appliance.volume.mounts import mount_of
+from appliance.volume.opening import Opened, Storage
+from appliance.volume.payload import Payload
+from appliance.volume.seal import Header, seal, unseal
+
+_UNFIT = {
+    VolumeState.MISSING: faults.VOLUME_MISSING,
+    VolumeState.UNREADABLE: faults.VOLUME_UNREADABLE,
+    VolumeState.FOREIGN: faults.VOLUME_FOREIGN,
+}
+
+
+@dataclass(frozen=True)
+class Restorer:
+    """*verb* is what the audit log calls it."""
+
+    storage: Storage
+    audit: AuditLog
+    allow_unmounted: bool
+    verb: str = "restore"
+
+    def run(self, header: Header, payload: Payload, *, source: str, dry_run: bool) -> Opened | None:
+        """Commit what was examined, sealed under this node's own key. None for a dry run.
+
+        Killed at any moment it leaves the volume empty or restored; a second run goes on, or says that it is
+        done.
+        """
+        self.refuse(header)
+        if dry_run:
+            return None
+        with self.storage.volume.lock():
+            # Once more under the lock: a provisioner may have been faster.
+            self.refuse(header)
+            self.storage.sweep()
+            told = {"generation": header.generation, "keyset": payload.keyset.hash, "source": source}
+            # The first thing to be written: from here on nobody takes this volume for a new one.
+            self.audit.append(self.verb, phase="begin", lineage=header.lineage, **told)
+            opened = self._commit(header, payload)
+            self.audit.append(self.verb, phase="done", lineage=header.lineage, **told)
+            return opened
+
+    def _commit(self, header: Header, payload: Payload) -> Opened:
+        self.storage.custody.create()
+        key = self.storage.custody.load()
+        slot = key.hold()
+        ours = replace(payload, keyset=_with_time_anew(payload.keyset), slots=(slot,))
+        sealed = seal(Header(header.lineage, header.generation), ours.to_bytes(), [slot])
+        if Payload.from_bytes(unseal(sealed, [key])[1]) != ours:
+            raise AssertionError("a sealed payload came back changed")
+        self.storage.volume.commit(header.generation, sealed)
+        warnings = (*self.warnings(header), *self.storage.remember(header))
+        protection = self.storage.custody.protection(self.storage.volume.path)
+        return Opened(header, ours, protection, tuple(dict.fromkeys(warnings)))
+
+    def refuse(self, header: Header) -> None:
+        """Raise KleidiError unless this volume may take a bundle of *header*."""
+        survey = self.storage.volume.survey()
+        if fault := _UNFIT.get(survey.state):
+            raise KleidiError(fault, ", ".join(survey.strangers))
+        if survey.state is VolumeState.SEALED:
+            raise KleidiError(faults.RESTORE_NOT_EMPTY, self._what_is_there(header))
+        known = self.storage.anchor.read()  # unreadable is no permission
+        marked = self.storage.custody.used_for()
+        for lineage in (self.storage.expected_lineage, known.lineage if known else "", marked):
+            if lineage and lineage != header.lineage:
+                raise KleidiError(faults.BACKUP_FOREIGN, f"{header.lineage}, {lineage} is remembered here")
+        if not (survey.mounted or self.allow_unmounted):
+            raise KleidiError(faults.VOLUME_NOT_MOUNTED)
+
+    def warnings(self, header: Header) -> tuple[Fault, ...]:
+        known = self.storage.anchor.read()
+        return (faults.ROLLED_BACK,) if known and known.generation > header.generation else ()
+
+    def _what_is_there(self, header: Header) -> str:
+        try:
+            there = self.storage.header(self.storage.volume.survey())
+        except KleidiError as error:
+            return error.fault.id
+        same = (there.lineage, there.generation) == (header.lineage, header.generation)
+        done = ", which is this bundle's: there is nothing to do" if same else ""
+        return f"lineage {there.lineage}, generation {there.generation}{done}"
+
+
+def _with_time_anew(keyset: KeySet) -> KeySet:
+    """Waiting times by the clock of time served begin again: the node that counted is not this one."""
+    keys = (replace(key, since=replace(key.since, served=0)) for key in keyset.keys)
+    return replace(keyset, keys=tuple(keys))
+
+
+def lay_aside(found: dict[str, bytes], directory: Path) -> None:
+    """Unpack a bundle's entries to look at with SoftHSM's own tools. Whoever reads them has every key."""
+    if not mount_of(directory).in_memory:
+        raise KleidiError(faults.MEMORY_UNSAFE, f"{directory}; take one below /dev/shm")
+    try:
+        directory.mkdir(mode=0o700)
+        for name, data in found.items():
+            path = directory / name
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.write_bytes(data)
+            path.chmod(0o600)
+        tokens = directory / "tokens"
+        (directory / "softhsm2.conf").write_text(f"directories.tokendir = {tokens}\nlog.level = ERROR\n")
+    except OSError as error:
+        raise KleidiError(faults.BACKUP_FAILED, f"{error.strerror}: {error.filename}") from error

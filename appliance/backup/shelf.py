@@ -1,0 +1,93 @@
+"""The directory where bundles lie: named so that people can tell them apart, written so that none is half."""
+
+import contextlib
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from appliance import faults
+from appliance.backup.age import Recipients
+from appliance.backup.bundle import MAX_SIZE, make
+from appliance.faults import KleidiError
+from appliance.volume import durable
+from appliance.volume.payload import Payload
+from appliance.volume.seal import Header
+
+_NAME = re.compile(r"kleidi-([0-9a-f]{12})-g([0-9]+)-([0-9]{8}T[0-9]{6}Z)(?:-[0-9a-f]{4})?\.age")
+_FORM = "%Y%m%dT%H%M%SZ"
+# What a killed writer left is swept only when no living one can still be at it: others may write here too.
+_ABANDONED_SECONDS = 3600
+
+
+def name(header: Header, now: datetime) -> str:
+    return f"kleidi-{header.lineage}-g{header.generation}-{now.astimezone(UTC).strftime(_FORM)}.age"
+
+
+def put(path: Path, data: bytes) -> Path:
+    """Write a bundle so that it lasts. Raises E-BACKUP-EXISTS rather than replace anything."""
+    with durable.translated(*3 * [faults.BACKUP_FAILED]):
+        _sweep(path.parent)
+        try:
+            durable.write(path, data, 0o400, replacing=False)
+        except FileExistsError as error:
+            raise KleidiError(faults.BACKUP_EXISTS, str(path)) from error
+    return path
+
+
+def _sweep(directory: Path) -> None:
+    for leftover in durable.leftovers(directory, "kleidi-"):
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > _ABANDONED_SECONDS:
+                leftover.unlink()
+
+
+def take(path: Path) -> bytes:
+    """A bundle's bytes. Raises E-BACKUP-UNREADABLE."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_SIZE + 1)
+    except OSError as error:
+        raise KleidiError(faults.BACKUP_UNREADABLE, f"{path}: {error.strerror}") from error
+    if len(data) > MAX_SIZE:
+        raise KleidiError(faults.BACKUP_CORRUPT, f"{path} has more than {MAX_SIZE >> 20} MiB")
+    return data
+
+
+def newest(directory: Path, lineage: str | None) -> Path:
+    """The bundle of *lineage* that was made last, by its name; None takes any lineage."""
+    try:
+        names = [(match, path) for path in directory.iterdir() if (match := _NAME.fullmatch(path.name))]
+    except OSError as error:
+        raise KleidiError(faults.BACKUP_UNREADABLE, f"{directory}: {error.strerror}") from error
+    ours = [(match[3], int(match[2]), path) for match, path in names if lineage in (None, match[1])]
+    if not ours:
+        raise KleidiError(faults.BACKUP_NONE, str(directory))
+    return max(ours)[2]
+
+
+@dataclass(frozen=True)
+class Automatic:
+    """A bundle of every generation ahead of its commit. Raises E-BACKUP-FAILED: then nothing is committed.
+
+    None is ever removed: which of them can be done without, only an operator knows.
+    """
+
+    recipients: Recipients
+    directory: Path
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def __call__(self, header: Header, payload: Payload) -> None:
+        now = self.now()
+        data = make(payload, header, self.recipients, now)
+        path = self.directory / name(header, now)
+        try:
+            put(path, data)
+        except KleidiError as error:
+            if error.fault is not faults.BACKUP_EXISTS:
+                raise
+            # Another node of the same lineage and in the same second; or an aborted try of ours.
+            put(path.with_name(f"{path.stem}-{secrets.token_hex(2)}.age"), data)

@@ -1,0 +1,148 @@
+"""`kleidi backup …`: make bundles, look into them, bring a node back from one."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appliance import assembly, faults, hardening
+from appliance.backup import shelf
+from appliance.backup.bundle import unpacked
+from appliance.backup.exam import examine
+from appliance.backup.restore import lay_aside
+from appliance.backup.told import Told, verified_keys
+from appliance.cli import bundles
+from appliance.cli.secrets import AskPassphrase, IdentityFile, PassphraseFile, To, opener, sealer
+from appliance.cli.serving import Output
+from appliance.faults import Exit, KleidiError
+from appliance.settings import load
+
+app = typer.Typer(no_args_is_help=True, help="Backups: create, verify, restore, drill.")
+
+_Output = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
+_Bundle = Annotated[Path, typer.Argument(metavar="FILE", help="The bundle.")]
+_Where = Annotated[
+    str,
+    typer.Argument(
+        metavar="[FILE|DIR|-]",
+        help="Where to write it: by default KLEIDI_BACKUP_DIR, else here; - is stdout.",
+    ),
+]
+_Reason = Annotated[str, typer.Option("--reason", help="For the audit log.")]
+_Live = Annotated[bool, typer.Option("--against-live", help="Compare with the keys that there are now.")]
+_Usage = Annotated[str, typer.Option("--usage", metavar="FILE", help="What `kleidi usage -o json` printed.")]
+_Snapshot = Annotated[
+    Path | None, typer.Option("--etcd-snapshot", metavar="FILE", help="What `etcdctl snapshot save` wrote.")
+]
+_Prefix = Annotated[str, typer.Option("--prefix", help="The API server's --etcd-prefix.")]
+_Aside = Annotated[
+    Path | None,
+    typer.Option("--aside", metavar="DIR", help="Unpack it there, in memory, to look at; restore nothing."),
+]
+
+
+@app.command()
+def create(
+    where: _Where = "",
+    *,
+    to: To = None,
+    passphrase: AskPassphrase = False,
+    passphrase_file: PassphraseFile = "",
+    reason: _Reason = "",
+    dry_run: _DryRun = False,
+    output: _Output = Output.TEXT,
+) -> None:
+    """Write every key into one age file: from the running server, or from the volume while none runs."""
+    hardening.shut()
+    settings = load()
+    seal_for = sealer(to, ask=passphrase, file=passphrase_file, default=settings.backup_recipients)
+    made = bundles.make(settings, seal_for, reason, dry_run=dry_run)
+    if where == "-" and not dry_run:
+        sys.stdout.buffer.write(made.data)
+        return
+    path = bundles.destination(where or str(settings.backup_dir or "."), made.header)
+    if not dry_run:
+        shelf.put(path, made.data)
+    told = Told("created", str(path), made.header.lineage, made.header.generation, made.keyset)
+    _tell(replace(told, dry_run=dry_run), output)
+
+
+@app.command()
+def verify(
+    file: _Bundle,
+    *,
+    identity: IdentityFile = "",
+    passphrase: AskPassphrase = False,
+    passphrase_file: PassphraseFile = "",
+    against_live: _Live = False,
+    usage: _Usage = "",
+    etcd_snapshot: _Snapshot = None,
+    prefix: _Prefix = "/registry",
+    output: _Output = Output.TEXT,
+) -> None:
+    """Open a bundle in memory, prove every key in it, and remember that it was done."""
+    hardening.shut()
+    settings, data = load(), shelf.take(file)
+    # Counted first: the keys are in memory no longer than they must be.
+    stored = bundles.stored(usage, etcd_snapshot, prefix)
+    key = opener(data, identity=identity, ask=passphrase, file=passphrase_file)
+    _tell(bundles.verify(settings, file, data, key, live=against_live, stored=stored), output)
+
+
+@app.command()
+def drill(
+    *,
+    identity: IdentityFile = "",
+    passphrase: AskPassphrase = False,
+    passphrase_file: PassphraseFile = "",
+    output: _Output = Output.TEXT,
+) -> None:
+    """Verify the newest bundle in KLEIDI_BACKUP_DIR against the keys that there are now, and record it."""
+    hardening.shut()
+    settings = load()
+    if settings.backup_dir is None:
+        raise KleidiError(faults.CONFIG, "KLEIDI_BACKUP_DIR: where is the newest bundle?")
+    file = shelf.newest(settings.backup_dir, bundles.lineage(settings))
+    data = shelf.take(file)
+    key = opener(data, identity=identity, ask=passphrase, file=passphrase_file)
+    _tell(bundles.verify(settings, file, data, key, live=True, stored=None), output)
+
+
+@app.command()
+def restore(
+    file: _Bundle,
+    *,
+    identity: IdentityFile = "",
+    passphrase: AskPassphrase = False,
+    passphrase_file: PassphraseFile = "",
+    aside: _Aside = None,
+    dry_run: _DryRun = False,
+    output: _Output = Output.TEXT,
+) -> None:
+    """Bring an empty volume back from a bundle: the same lineage and keys, sealed by this node's own key."""
+    hardening.shut()
+    settings, data = load(), shelf.take(file)
+    key = opener(data, identity=identity, ask=passphrase, file=passphrase_file)
+    header, payload = examine(data, key, assembly.engine(settings), settings.memory_dir)
+    number = verified_keys(payload)
+    if aside is not None:
+        if not dry_run:
+            lay_aside(unpacked(data, key), aside)
+            typer.echo(f"WARNING: whoever reads {aside} has every key. Remove it: rm -r {aside}", err=True)
+        told = Told.of("unpacked", str(aside), header, payload, verified=number, dry_run=dry_run)
+        _tell(told, output)
+        return
+    restorer = assembly.restorer(settings)
+    opened = restorer.run(header, payload, source=file.name, dry_run=dry_run)
+    recorded = bundles.record(settings, header, payload, file) if opened else None
+    told = Told.of("restored", str(file), header, payload, verified=number, recorded=recorded)
+    warnings = opened.warnings if opened else restorer.warnings(header)
+    _tell(replace(told, warnings=[str(fault) for fault in warnings], dry_run=dry_run), output)
+
+
+def _tell(told: Told, output: Output) -> None:
+    typer.echo(told.to_json() if output is Output.JSON else told.to_text())
+    raise typer.Exit(Exit.OK if told.well else Exit.DEGRADED)

@@ -1,0 +1,164 @@
+"""How `kleidi backup` reaches the keys: through the running server, or on the volume while none runs."""
+
+import json
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from appliance import assembly, faults
+from appliance.backup import bundle, shelf
+from appliance.backup.age import Identities, Opener, Recipients, Sealer
+from appliance.backup.exam import Comparison, LiveKey, compare, examine, missing
+from appliance.backup.record import Verified
+from appliance.backup.told import Told, verified_keys
+from appliance.faults import KleidiError
+from appliance.settings import Settings
+from appliance.usage.stored import Kind
+from appliance.usage.tally import SCHEMA as USAGE
+from appliance.volume.payload import Payload
+from appliance.volume.seal import Header
+
+
+@dataclass(frozen=True)
+class Made:
+    header: Header
+    keyset: str
+    data: bytes
+
+
+def make(settings: Settings, seal_for: Sealer, reason: str, *, dry_run: bool) -> Made:
+    """A bundle for *seal_for*. A passphrase stays in this process: the server encrypts to a key of ours."""
+    if isinstance(seal_for, Recipients):
+        return _fetch(settings, seal_for, reason, dry_run=dry_run)
+    courier = Identities.generate()
+    why = f"{reason} (under a passphrase)".strip()
+    made = _fetch(settings, courier.recipients, why, dry_run=dry_run)
+    if dry_run:
+        return made
+    header, payload = bundle.open_bundle(made.data, courier)
+    return Made(header, made.keyset, bundle.make(payload, header, seal_for))
+
+
+def _fetch(settings: Settings, recipients: Recipients, reason: str, *, dry_run: bool) -> Made:
+    from appliance.service import client
+    from proto.admin import admin_pb2
+
+    request = admin_pb2.BundleRequest(recipients=recipients.names, reason=reason, dry_run=dry_run)
+    try:
+        reply = client.bundle(settings.admin_socket, request)
+    except KleidiError as error:
+        if error.fault is not faults.SERVER_UNREACHABLE:
+            raise
+        with assembly.offline(settings) as (opened, operations):
+            data = bundle.hand_out(opened, recipients, operations.audit, reason=reason, dry_run=dry_run)
+            return Made(opened.header, opened.payload.keyset.hash, data)
+    return Made(Header(reply.lineage, reply.generation), reply.keyset, reply.bundle)
+
+
+def destination(where: str, header: Header) -> Path:
+    """A file that is named, or one of our own name in a directory."""
+    path = Path(where)
+    return path / shelf.name(header, datetime.now(UTC)) if path.is_dir() else path
+
+
+def verify(
+    settings: Settings,
+    file: Path,
+    data: bytes,
+    key: Opener,
+    *,
+    live: bool,
+    stored: dict[str, int] | None,
+) -> Told:
+    header, payload = examine(data, key, assembly.engine(settings), settings.memory_dir)
+    lacking = None if stored is None else missing(payload, stored)
+    compared = _compared(settings, payload) if live else None
+    recorded = record(settings, header, payload, file)
+    return Told.of(
+        "verified",
+        str(file),
+        header,
+        payload,
+        verified=verified_keys(payload),
+        live=compared,
+        stored=stored,
+        missing=lacking,
+        recorded=recorded,
+        remarks=[] if recorded else ["not recorded: there is no volume here that these keys belong to"],
+    )
+
+
+def record(settings: Settings, header: Header, payload: Payload, file: Path) -> bool:
+    """Write down on this node's volume that a bundle of its lineage was verified."""
+    if lineage(settings, volume_only=True) != header.lineage:
+        return False
+    try:
+        return assembly.verified(settings).write(Verified.of(header, payload, file.name))
+    except OSError:
+        return False
+
+
+def lineage(settings: Settings, *, volume_only: bool = False) -> str | None:
+    """The node's own, as the volume's header has it, else as its anchor remembers."""
+    kept = assembly.storage(settings)
+    survey = kept.volume.survey()
+    try:
+        if survey.newest:
+            return kept.header(survey).lineage
+        known = None if volume_only else kept.anchor.read()
+    except KleidiError:
+        return None
+    return known.lineage if known else None
+
+
+def _compared(settings: Settings, payload: Payload) -> Comparison:
+    from appliance.service import client
+
+    try:
+        report = client.ask(settings.admin_socket)
+    except KleidiError as error:
+        if error.fault is not faults.SERVER_UNREACHABLE:
+            raise
+        with assembly.offline(settings) as (opened, _):
+            keyset = opened.payload.keyset
+            keys = [LiveKey(key.name, key.id, key.state) for key in keyset.keys]
+            return compare(payload, keyset.lineage, keyset.hash, keys)
+    if not report.keyset:
+        raise KleidiError(faults.BACKUP_NOTHING_LIVE, report.reason_id)
+    keys = [LiveKey(row.name, row.key_id, row.state) for row in report.keys]
+    return compare(payload, report.lineage, report.keyset, keys)
+
+
+def stored(usage: str, snapshot: Path | None, prefix: str) -> dict[str, int] | None:
+    """How many objects are stored under which key id of a KMS v2 provider; None when nobody asked."""
+    if snapshot is not None:
+        from appliance.usage.snapshot import Snapshot
+        from appliance.usage.survey import survey
+
+        with Snapshot.open(snapshot, prefix) as source:
+            rows = [(str(row.kind), row.key_id, count) for row, count in survey(source, prefix).rows.items()]
+    elif usage:
+        rows = _rows(usage)
+    else:
+        return None
+    counts: Counter[str] = Counter()
+    for kind, key_id, number in rows:
+        # A damaged object whose key id can still be read may be what a repair needs.
+        if kind in (Kind.KMS_V2, Kind.DAMAGED) and key_id:
+            counts[key_id] += number
+    return dict(counts)
+
+
+def _rows(name: str) -> list[tuple[str, str, int]]:
+    """What `kleidi usage -o json` counted, when it is all of it."""
+    try:
+        document = json.loads(sys.stdin.read() if name == "-" else Path(name).read_text())
+        whole = document["schema"] == USAGE and document["complete"] is True and not document["key_id"]
+        rows = [(str(row["kind"]), str(row["key_id"]), int(row["objects"])) for row in document["rows"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise KleidiError(faults.USAGE_INVALID, f"{name}: {error}") from error
+    if not whole or not rows:
+        raise KleidiError(faults.USAGE_INVALID, f"{name}: not all of it is there")
+    return rows

@@ -1,0 +1,81 @@
+"""`kleidi node …`: the same keys on every control-plane node. All of it through the running server."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appliance import faults
+from appliance.backup import shelf
+from appliance.backup.bundle import MAX_SIZE
+from appliance.cli.serving import Output
+from appliance.faults import KleidiError
+from appliance.settings import load
+
+app = typer.Typer(no_args_is_help=True, help="Nodes: invite, export, join.")
+
+SCHEMA = "kleidi.node/v1"
+_Output = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
+_To = Annotated[
+    str, typer.Option("--to", metavar="RECIPIENT", help="What `kleidi node invite` printed on that node.")
+]
+_Where = Annotated[
+    str, typer.Option("--output", "-o", metavar="FILE", help="Where to write it; - is stdout, for a pipe.")
+]
+_Bundle = Annotated[str, typer.Argument(metavar="FILE", help="What the other node exported; - is stdin.")]
+
+
+@app.command()
+def invite(*, output: _Output = Output.TEXT) -> None:
+    """On the node that is to get the keys: print a recipient that is good for one bundle."""
+    from appliance.service import client
+
+    made = client.invite(load().admin_socket)
+    fields = {"schema": SCHEMA, "recipient": made.recipient, "seconds": made.seconds}
+    # The recipient alone on stdout, so that a script can take it as it is.
+    typer.echo(json.dumps(fields, indent=2) if output is Output.JSON else made.recipient)
+    if output is Output.TEXT and sys.stderr.isatty():
+        hours = made.seconds / 3600
+        typer.echo(f"Within {hours:g} h and before a restart: kleidi node export --to … there", err=True)
+
+
+@app.command()
+def export(*, to: _To, where: _Where = "-") -> None:
+    """On a node that has the keys: all of them, for that one recipient."""
+    from appliance.service import client
+
+    if where == "-" and sys.stdout.isatty():
+        raise KleidiError(faults.NODE_BUNDLE, "not to a terminal; give --output FILE")
+    # Looked at before the keys leave the server: an export that nobody gets is in the audit log all the same.
+    if where != "-" and (Path(where).exists() or not os.access(Path(where).parent, os.W_OK)):
+        raise KleidiError(faults.NODE_BUNDLE, f"{where}: it exists, or its directory cannot be written")
+    made = client.export(load().admin_socket, to)
+    if where == "-":
+        sys.stdout.buffer.write(made.bundle)
+        sys.stdout.flush()
+    else:
+        shelf.put(Path(where), made.bundle)
+    typer.echo(f"key set {made.keyset}, generation {made.generation}", err=True)
+
+
+@app.command()
+def join(file: _Bundle, *, dry_run: _DryRun = False, output: _Output = Output.TEXT) -> None:
+    """On the invited node: take the keys that were exported to it, first ones or newer ones."""
+    from appliance.service import client
+
+    changed = client.join(load().admin_socket, _bundle(file), dry_run=dry_run)
+    typer.echo(changed.to_json() if output is Output.JSON else changed.to_text())
+
+
+def _bundle(name: str) -> bytes:
+    try:
+        data = sys.stdin.buffer.read(MAX_SIZE + 1) if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise KleidiError(faults.NODE_BUNDLE, f"{name}: {error.strerror}") from error
+    if not 0 < len(data) <= MAX_SIZE:
+        raise KleidiError(faults.NODE_BUNDLE, f"{name} has {len(data)} bytes")
+    return data

@@ -1,0 +1,67 @@
+"""How a person hands over what opens or closes a bundle: never in argv, never in the environment."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appliance import faults
+from appliance.backup.age import Identities, Opener, Recipients, Sealer
+from appliance.backup.passphrase import MIN_LENGTH, Passphrase, is_under_passphrase
+from appliance.faults import Fault, KleidiError
+
+To = Annotated[
+    list[str] | None,
+    typer.Option("--to", metavar="RECIPIENT", help="An age public key, age1…; may be given several times."),
+]
+AskPassphrase = Annotated[bool, typer.Option("--passphrase", help="Ask for a passphrase at the terminal.")]
+PassphraseFile = Annotated[
+    str, typer.Option("--passphrase-file", metavar="FILE", help="Read the passphrase there; - is stdin.")
+]
+IdentityFile = Annotated[
+    str, typer.Option("--identity", metavar="FILE", help="What age-keygen wrote; - is stdin.")
+]
+_MAX_SIZE = 64 * 1024
+
+
+def sealer(to: list[str] | None, *, ask: bool, file: str, default: str | None) -> Sealer:
+    """Who a bundle is made for; *default* are the recipients that the settings name."""
+    if to and (ask or file):
+        raise KleidiError(faults.BACKUP_RECIPIENT, "--to or a passphrase, not both: age takes one kind")
+    if ask or file:
+        return Passphrase(read(file, faults.BACKUP_PASSPHRASE) if file else typed(twice=True))
+    return Recipients(tuple(to or (default or "").split()))
+
+
+def opener(data: bytes, *, identity: str, ask: bool, file: str) -> Opener:
+    """What opens the bundle *data*: as told, else what its own first line asks for."""
+    if file or ask or (not identity and is_under_passphrase(data)):
+        return Passphrase(read(file, faults.BACKUP_PASSPHRASE) if file else typed(twice=False))
+    if not identity:
+        raise KleidiError(faults.BACKUP_IDENTITY, "--identity FILE")
+    return Identities.parse(read(identity, faults.BACKUP_IDENTITY))
+
+
+def typed(*, twice: bool) -> str:
+    if not sys.stdin.isatty():
+        raise KleidiError(faults.BACKUP_PASSPHRASE, "there is no terminal")
+    text = str(typer.prompt("Passphrase", hide_input=True, err=True))
+    # Asked again only when something is made with it: a slip would lock it away for good.
+    if twice and len(text) >= MIN_LENGTH and text != typer.prompt("Once more", hide_input=True, err=True):
+        raise KleidiError(faults.BACKUP_PASSPHRASE, "the two differ")
+    return text
+
+
+def read(name: str, fault: Fault) -> str:
+    """A file's text without the newline that editors put behind it."""
+    try:
+        if name == "-":
+            text = sys.stdin.read(_MAX_SIZE)
+        else:
+            with Path(name).open() as file:
+                text = file.read(_MAX_SIZE)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise KleidiError(fault, f"{name}: {reason}") from error
+    return text.removesuffix("\n").removesuffix("\r")

@@ -1,0 +1,159 @@
+"""`kleidi slot …`: the ways into the seal. A passphrase and an identity stay in this process."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from appliance import assembly, faults, hardening
+from appliance.cli import ways
+from appliance.cli.secrets import IdentityFile, PassphraseFile
+from appliance.cli.serving import Output
+from appliance.cli.ways import KeyFileOption, Kind
+from appliance.faults import KleidiError
+from appliance.report import Changed
+from appliance.settings import Settings, load
+from appliance.slots import recovery
+from appliance.slots.keyfile import KeyFile
+from appliance.slots.locksmith import Act, Locksmith, Order
+
+app = typer.Typer(no_args_is_help=True, help="Slots, the ways to open the seal: list, add, test, remove.")
+
+SCHEMA = "kleidi.slots/v1"
+
+
+_Output = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Try it; change nothing.")]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="As `kleidi slot list` shows it.")]
+_NewName = Annotated[str, typer.Option("--name", help="What to call it; by default its kind.")]
+_Kind = Annotated[Kind, typer.Option("--kind", help="What its secret is.")]
+_Recipient = Annotated[
+    str, typer.Option("--recipient", help="For recovery: an age public key, age1…; its identity stays away.")
+]
+_Force = Annotated[bool, typer.Option("--force", help="Although the appliance opens the volume with it.")]
+_Reason = Annotated[str, typer.Option("--reason", help="For the audit log.")]
+
+
+@app.command("list")
+def list_slots(*, output: _Output = Output.TEXT) -> None:
+    """Every way into the seal; nothing has to be open for it."""
+    found = ways.rows(load())
+    if output is Output.JSON:
+        slots = [asdict(row) for row in found]
+        typer.echo(json.dumps({"schema": SCHEMA, "slots": slots}, indent=2))
+        return
+    for row in found:
+        when = datetime.fromtimestamp(row.tested, UTC).date().isoformat() if row.tested else ""
+        tested = f"tested {when}" if when else "opens now" if row.configured else "never tested"
+        configured = "the configured one" if row.configured else ""
+        typer.echo(f"{row.name:16} {row.kind:10} {tested:17} {configured}".rstrip())
+
+
+@app.command()
+def add(
+    *,
+    kind: _Kind,
+    name: _NewName = "",
+    key_file: KeyFileOption = None,
+    passphrase_file: PassphraseFile = "",
+    recipient: _Recipient = "",
+    identity: IdentityFile = "",
+    dry_run: _DryRun = False,
+    output: _Output = Output.TEXT,
+) -> None:
+    """One more way into the seal. It is tried before it counts; the keys stay as they are."""
+    hardening.shut()
+    settings, called = load(), name or kind.value
+    secret: ways.Secret | None
+    match kind:
+        case Kind.FILE | Kind.VOLUME:
+            custody = ways.custody(settings, kind, key_file)
+            if not dry_run:
+                custody.create()
+            secret = KeyFile(custody)
+            new = secret.hold(called)
+        case Kind.PASSPHRASE:
+            secret = ways.passphrase(passphrase_file, twice=True)
+            new = secret.hold(called)
+        case Kind.RECOVERY:
+            # Whoever adds it need not have the identity; then it waits for `kleidi slot test`.
+            secret = ways.recovery(identity) if identity else None
+            new = recovery.hold(called, recipient)
+    if secret is not None and secret.recall(new.values).wrapping_key != new.wrapping_key:
+        raise KleidiError(faults.SLOT_WRONG, called)
+    order = Order(Act.ADD, called, new=new, proved=secret is not None, dry_run=dry_run)
+    _tell(_carry_out(settings, order), output)
+
+
+@app.command("test")
+def prove(
+    name: _Name,
+    *,
+    key_file: KeyFileOption = None,
+    passphrase_file: PassphraseFile = "",
+    identity: IdentityFile = "",
+    dry_run: _DryRun = False,
+    output: _Output = Output.TEXT,
+) -> None:
+    """Prove a slot with its secret, and write down that it was proved."""
+    hardening.shut()
+    settings = load()
+    row = next((row for row in ways.rows(settings) if row.name == name), None)
+    if row is None:
+        raise KleidiError(faults.SLOT_NO_SUCH, name)
+    secret: ways.Secret
+    match row.kind:
+        case Kind.PASSPHRASE:
+            secret = ways.passphrase(passphrase_file, twice=False)
+        case Kind.RECOVERY:
+            secret = ways.recovery(identity)
+        case _:
+            secret = KeyFile(ways.custody(settings, Kind(row.kind), key_file or settings.seal_key))
+    key = secret.recall(row.values).wrapping_key
+    _tell(_carry_out(settings, Order(Act.TEST, name, key=key, dry_run=dry_run)), output)
+
+
+@app.command()
+def remove(
+    name: _Name,
+    *,
+    force: _Force = False,
+    reason: _Reason = "",
+    dry_run: _DryRun = False,
+    output: _Output = Output.TEXT,
+) -> None:
+    """One way less into the seal; never the last one that was tested."""
+    if force and not reason:
+        raise KleidiError(faults.CONFIG, "--force needs a --reason")
+    order = Order(Act.REMOVE, name, force=force, reason=reason, dry_run=dry_run)
+    _tell(_carry_out(load(), order), output)
+
+
+def _tell(changed: Changed, output: Output) -> None:
+    typer.echo(changed.to_json() if output is Output.JSON else changed.to_text())
+
+
+def _carry_out(settings: Settings, order: Order) -> Changed:
+    from appliance.service import client
+    from proto.admin import admin_pb2
+
+    request = admin_pb2.ChangeSlotRequest(
+        verb=order.act,
+        name=order.name,
+        kind=order.new.kind if order.new else "",
+        values=order.new.values if order.new else {},
+        wrapping_key=order.new.wrapping_key if order.new else order.key,
+        proved=order.proved,
+        force=order.force,
+        reason=order.reason,
+        dry_run=order.dry_run,
+    )
+    try:
+        return client.change_slot(settings.admin_socket, request)
+    except KleidiError as error:
+        if error.fault is not faults.SERVER_UNREACHABLE:
+            raise
+        with assembly.offline(settings) as (opened, operations):
+            return Changed.of(Locksmith(operations).run(opened, order))

@@ -1,0 +1,46 @@
+"""What becomes of a node's key set when another node's is brought. Pure.
+
+Nothing is mixed: either the brought one goes on from ours, and takes its place, or it is refused.
+"""
+
+from dataclasses import replace
+
+from appliance import faults
+from appliance.faults import KleidiError
+from appliance.keys.keyset import Key, KeySet, KeyState, Moment
+
+_ORDER = list(KeyState)
+
+
+def welcomed(brought: KeySet, now: Moment) -> KeySet:
+    """The key set of a node that held none."""
+    return replace(brought, keys=tuple(_on_our_clock(key, now) for key in brought.keys))
+
+
+def updated(held: KeySet, brought: KeySet, now: Moment) -> KeySet:
+    """*brought* in the place of *held*: every key of ours in it, none in an earlier state."""
+    if brought.lineage != held.lineage:
+        raise KleidiError(
+            faults.LINEAGE_FOREIGN, f"{held.lineage} is held here, {brought.lineage} was brought"
+        )
+    for ours, theirs in zip(held.keys, brought.keys, strict=False):
+        if (ours.id, ours.known_answer) != (theirs.id, theirs.known_answer):
+            raise KleidiError(faults.KEYSET_CONFLICT, f"here {ours.id}, there {theirs.id}")
+    if missing := held.keys[len(brought.keys) :]:
+        raise KleidiError(faults.BUNDLE_STALE, "it lacks " + ", ".join(key.id for key in missing))
+    for ours, theirs in zip(held.keys, brought.keys, strict=False):
+        if _ORDER.index(theirs.state) < _ORDER.index(ours.state):
+            raise KleidiError(faults.BUNDLE_STALE, f"{ours.id} is {ours.state} here, {theirs.state} there")
+    known = dict(zip(brought.keys, held.keys, strict=False))
+    keys = (
+        replace(key, since=known[key].since)
+        if key in known and known[key].state is key.state
+        else _on_our_clock(key, now)
+        for key in brought.keys
+    )
+    return replace(brought, keys=tuple(keys))
+
+
+def _on_our_clock(key: Key, now: Moment) -> Key:
+    """The other node's time served says nothing here; waiting times begin anew, the safe way to be wrong."""
+    return replace(key, since=Moment(key.since.unix, now.served))

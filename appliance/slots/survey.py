@@ -1,0 +1,50 @@
+"""Which slots the newest generation has: all of it stands in its header, so nothing has to be open."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from appliance.faults import KleidiError
+from appliance.volume.opening import Storage
+from appliance.volume.slot import Slot, SlotKey
+
+# Of one file only: what wraps that file's key.
+_WRAPPED = ("nonce", "wrapped")
+
+
+@dataclass(frozen=True)
+class Row:
+    """*configured* is the slot that the appliance opens by itself with; *tested* is in Unix seconds."""
+
+    name: str
+    kind: str
+    values: Mapping[str, str]
+    tested: int = 0
+    configured: bool = False
+
+
+def rows(storage: Storage) -> list[Row]:
+    """Raises KleidiError when there is no seal to read."""
+    header = storage.header(storage.sealed())
+    try:
+        key = storage.custody.load()
+    except KleidiError:
+        key = None
+    return [_row(slot, header.context, key) for slot in header.slots]
+
+
+def _row(slot: Slot, context: bytes, key: SlotKey | None) -> Row:
+    tested = slot.values.get("tested", "")
+    return Row(
+        slot.values.get("name", slot.kind),
+        slot.kind,
+        {name: value for name, value in slot.values.items() if name not in _WRAPPED},
+        int(tested) if tested.isdigit() else 0,
+        key is not None and _opens(key, slot, context),
+    )
+
+
+def _opens(key: SlotKey, slot: Slot, context: bytes) -> bool:
+    try:
+        return slot.kind == key.kind and key.unwrap(slot, context) is not None
+    except (KeyError, TypeError, ValueError):
+        return False
