@@ -17,7 +17,7 @@ compile = $(bin)/uv pip compile --quiet --universal --generate-hashes --no-emit-
 
 .PHONY: help
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: system $(ready)  ## start the appliance in the foreground; RUN_DIR=DIR keeps its state (.run)
@@ -34,8 +34,8 @@ setup: $(ready)  ## make .venv from the lock files
 system:  ## install what only apt has: libsofthsm2, and python3-venv where it is missing
 	@PYTHON='$(PYTHON)' .ci/packages venv softhsm
 
-.PHONY: strace etcd
-strace etcd:
+.PHONY: strace etcd age
+strace etcd age:
 	@.ci/packages $@
 
 $(ready): requirements-dev.lock pyproject.toml
@@ -61,11 +61,11 @@ check: $(ready)  ## formatting, lint, types, import rules, generated code, lock 
 		cd "$$scratch" && for file in $$(find proto -type f); do \
 		cmp -s "$$file" "$(CURDIR)/$$file" || { echo "$$file is not what its .proto says; run make proto"; exit 1; }; done
 	@$(bin)/python .ci/tidy
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/packages .ci/secretserver container/*.sh; fi
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/packages .ci/secretserver container/{base,bill,build,engine,lay-out,size,up} container/*.sh; fi
 
 .PHONY: test
-test: system strace $(ready)  ## every test but conformance
-	@$(bin)/python -m pytest tests --ignore=tests/conformance
+test: system strace age $(ready)  ## every test but conformance and container-test
+	@$(bin)/python -m pytest tests --ignore=tests/conformance --ignore=tests/container
 
 .PHONY: conformance
 conformance: system etcd $(ready) $(server)  ## the API server's own code against the appliance
@@ -93,8 +93,11 @@ lock: $(ready)  ## resolve the lock files anew
 	$(compile) pyproject.toml -o requirements.lock
 	$(compile) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	$(compile) .ci/go.in -o .ci/go.lock
+	$(compile) container/build.in -o container/build.lock
 
 .PHONY: clean
 clean:  ## remove what can be made again; the state in .run stays
 	@rm -rf $(venv) .cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+include container/container.mk
