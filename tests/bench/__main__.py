@@ -6,7 +6,7 @@ import tempfile
 from os import cpu_count
 from pathlib import Path
 
-from tests.bench import boot, latency, memory, usage
+from tests.bench import boot, latency, memory, rotation, usage
 
 
 def main() -> None:
@@ -20,6 +20,7 @@ def main() -> None:
         _show(boot.table(*boot.boots(root, options.boots)))
         _show(memory.table(root))
         _show(latency.table(root, options.calls))
+        _show(rotation.table(root))
         _show(usage.table(root))
 
 

@@ -5,6 +5,7 @@ import asyncio
 import grpc
 
 from appliance import assembly, logs
+from appliance.service.binding import speaks_grpc
 from appliance.service.kms import KeyManagement
 from appliance.service.listener import Listener
 from appliance.service.server import serve
@@ -25,7 +26,7 @@ async def main() -> None:
         "bench.Empty", {"Empty": grpc.unary_unary_rpc_method_handler(_empty)}
     )
     handlers = KeyManagement(keeper).handler(), empty
-    await serve(keeper, [Listener(settings.socket, settings.socket_mode, None, *handlers)])
+    await serve(keeper, [Listener(settings.socket, settings.socket_mode, None, speaks_grpc(*handlers))])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from tests.conformance.encryption import Kms
 from tests.conformance.etcd import Etcd
 from tests.conformance.secretserver import SecretServer
 from tests.conformance.stage import Stage
-from tests.rig import Appliance
+from tests.rig import CONFIG, Appliance
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,8 +36,9 @@ def make_appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
     """Appliances not started yet, each with a volume of its own; closed at the end of the run."""
     with contextlib.ExitStack() as exits:
 
-        def make(provision: str = "auto") -> Appliance:
-            return exits.enter_context(Appliance(tmp_path_factory.mktemp("appliance"), provision=provision))
+        def make(provision: str = "auto", **settings: str) -> Appliance:
+            directory = tmp_path_factory.mktemp("appliance")
+            return exits.enter_context(Appliance(directory, CONFIG, provision=provision, **settings))
 
         yield make
 

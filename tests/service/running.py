@@ -42,7 +42,12 @@ class Running:
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, args=(options,), name="server")
         self._thread.start()
-        until(lambda: scene.admin.exists() or not self._thread.is_alive(), "the server listens")
+        until(lambda: self._listens() or not self._thread.is_alive(), "the server listens")
+
+    def _listens(self) -> bool:
+        # Without its directory the one socket is waited for, and the other answers meanwhile.
+        sockets = [path for path in (self.scene.socket, self.scene.admin) if path.parent.exists()]
+        return all(path.exists() for path in sockets)
 
     def _run(self, options: Options) -> None:
         async def main() -> None:

@@ -11,6 +11,8 @@ from appliance.ops.operations import Operations
 from appliance.ops.workshop import Workshop
 from appliance.provision.plan import Refusal
 from appliance.service.admin import Admin
+from appliance.service.binding import speaks_grpc
+from appliance.service.doorman import guarded
 from appliance.service.foreman import Foreman
 from appliance.service.keeper import Keeper
 from appliance.service.kms import KeyManagement
@@ -73,7 +75,8 @@ class Scene:
         seal_key = self.custody.load()
         self.secrets += [image.user_pin, image.so_pin, seal_key.secret.hex()]
         self.secrets += [key.hex() for key in self._maker.keys.values()]
-        self.volume.commit(1, seal(Header(LINEAGE, 1), Payload(self.keyset, image).to_bytes(), [seal_key]))
+        payload = Payload(self.keyset, image, (seal_key.hold(),))
+        self.volume.commit(1, seal(Header(LINEAGE, 1), payload.to_bytes(), payload.slots))
 
     def key(self, state: KeyState = KeyState.PRIMARY) -> Key:
         return next(key for key in self.keyset.keys if key.state is state)
@@ -88,19 +91,21 @@ class Scene:
     def assemble(self, **options: Unpack[Options]) -> tuple[Keeper, list[Listener]]:
         """Join the parts as the assembly does. Needs a running event loop."""
         storage = Storage(self.volume, self.custody, self.anchor, self.expected_lineage)
-        strongroom = Strongroom(storage, self.engine, self.root / "memory", lambda: self.waiting_for)
+        ledger = Ledger(self.volume.path / "ledger.json")
+        strongroom = Strongroom(
+            storage, self.engine, self.root / "memory", lambda: self.waiting_for, ledger.take_up
+        )
         keeper = Keeper(
             strongroom,
             call_seconds=options.get("call_seconds", LONG_SECONDS),
             queue_size=options.get("queue_size", 1024),
             probe_seconds=options.get("probe_seconds", LONG_SECONDS),
         )
-        ledger = Ledger()
         workshop = Workshop(storage, self.engine, self.root / "memory")
         audit = AuditLog(self.volume.path / "audit.jsonl")
         foreman = Foreman(keeper, Operations(workshop, audit, ledger, 0))
         kms, admin = KeyManagement(keeper, ledger), Admin(keeper, self.socket, foreman, ledger)
         return keeper, [
-            Listener(self.socket, options.get("mode", 0o660), options.get("gid"), kms.handler()),
-            Listener(self.admin, 0o600, None, admin.handler()),
+            Listener(self.socket, options.get("mode", 0o660), options.get("gid"), speaks_grpc(kms.handler())),
+            Listener(self.admin, 0o600, None, guarded(speaks_grpc(admin.handler()))),
         ]

@@ -6,6 +6,7 @@ import pytest
 from appliance import faults
 from appliance.faults import Exit, KleidiError
 from appliance.provision.plan import Refusal
+from appliance.report import KeyRow
 from appliance.service.client import ask
 from tests.service.conftest import Start
 from tests.service.running import Running
@@ -19,7 +20,7 @@ def test_reports_in_full_over_a_socket_of_its_own(running: Running) -> None:
     assert (report.socket, report.key_id) == (str(scene.socket), scene.key().id)
     assert (report.lineage, report.keyset, report.generation) == (LINEAGE, scene.keyset.hash, 1)
     assert report.protection == "memory"
-    assert report.keys == [{"key_id": key.id, "state": key.state.value} for key in scene.keyset.keys]
+    assert report.keys == [KeyRow.of(key) for key in scene.keyset.keys]
 
 
 def test_only_the_owner_may_talk_to_it(running: Running) -> None:

@@ -17,8 +17,8 @@ UID = "7c1f0e9a-0a3b-4c55-9a27-3a1d8f6f0b21"
 SECRET = b"thirty-two bytes of a seed, here"
 
 
-def says(fault: Fault, code: grpc.StatusCode, uid: str = UID) -> Refusal:
-    return Refusal(code, f"{fault} uid={uid}" if uid else str(fault))
+def says(fault: Fault, code: grpc.StatusCode, uid: str = UID, said: str = "") -> Refusal:
+    return Refusal(code, " ".join(part for part in (str(fault), said, uid and f"uid={uid}") if part))
 
 
 @pytest.mark.parametrize("method", ["Encrypt", "Decrypt", "Status"])
@@ -49,14 +49,19 @@ def test_a_plaintext_of_this_size_is_invalid(unharmed: Client, size: int) -> Non
 @pytest.mark.parametrize("method", ["Encrypt", "Decrypt", "Status"])
 @pytest.mark.parametrize("size", [200_000, 8_000_000])
 def test_a_request_beyond_the_limit_is_refused_unread(unharmed: Client, method: str, size: int) -> None:
-    # The transport's own answer: gRPC's core drops the message before any code of ours sees it.
     data = pb.EncryptRequest(plaintext=bytes(size)).SerializeToString()
-    assert refused(lambda: unharmed.send(method, data)).code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refused(lambda: unharmed.send(method, data)) == says(faults.REQUEST_INVALID, INVALID, uid="")
 
 
 def test_a_small_request_that_unpacks_to_a_large_one_is_refused(unharmed: Client) -> None:
     data = pb.EncryptRequest(plaintext=bytes(8_000_000)).SerializeToString()
     answer = refused(lambda: unharmed.send("Encrypt", data, grpc.Compression.Gzip))
+    assert answer == says(faults.REQUEST_INVALID, INVALID, uid="")
+
+
+def test_a_request_that_no_transport_should_carry_is_dropped_by_it(unharmed: Client) -> None:
+    # gRPC's core answers by itself, before any code of ours sees the message.
+    answer = refused(lambda: unharmed.send("Encrypt", bytes(17 * 1024 * 1024)))
     assert answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -143,7 +148,8 @@ def test_a_key_that_was_switched_off_opens_nothing(
 ) -> None:
     envelope = shared.scene.wrap(state, SECRET)
     answer = refused(lambda: unharmed.decrypt(shared.scene.key(state).id, envelope, UID))
-    assert answer == says(fault, grpc.StatusCode.FAILED_PRECONDITION)
+    since = f"{state} on {shared.scene.key(state).since.date}."
+    assert answer == says(fault, grpc.StatusCode.FAILED_PRECONDITION, said=since)
 
 
 @pytest.mark.parametrize(

@@ -77,8 +77,10 @@ def test_a_healthy_status_is_only_logged_for_who_debugs(client: Client, journal:
 
 def test_the_life_of_the_token_is_logged_once_each(running: Running, journal: Journal) -> None:
     running.stop()
-    for message in ("listening", "token open", "serving", "stopping"):
+    for message in ("token open", "serving", "stopping"):
         assert len(journal.lines(msg=message, level="info")) == 1
+    listening = [line["socket"] for line in journal.lines(msg="listening", level="info")]
+    assert sorted(listening) == sorted([str(running.scene.socket), str(running.scene.admin)])
     assert journal.lines(msg="serving", key_id=running.scene.key().id, state="OPERATIONAL")
 
 

@@ -64,12 +64,16 @@ class ForeignProgram:
 
     def written(self, plaintext: bytes, label: str) -> bytes:
         """What their server answers to Encrypt; made without SoftHSM, for the only key lies in the clear."""
+        nonce = os.urandom(12)
+        return nonce + AESGCM(self.value()).encrypt(nonce, plaintext, label.encode())
+
+    def value(self) -> bytes:
+        """The only key."""
         (path,) = (path for path in self.tokens.glob("*/*.object") if path.name != "token.object")
         content = path.read_bytes()
         # Type and kind (3: bytes) of the attribute, then its length, all in 64 bits.
         start = content.index(struct.pack(">QQQ", PyKCS11.CKA_VALUE, 3, 32)) + 24
-        nonce = os.urandom(12)
-        return nonce + AESGCM(content[start : start + 32]).encrypt(nonce, plaintext, label.encode())
+        return content[start : start + 32]
 
     @contextmanager
     def _loaded(self) -> Iterator[PyKCS11.PyKCS11Lib]:

@@ -27,6 +27,7 @@ FIELDS = {
     "generation": int,
     "protection": str,
     "keys": list,
+    "backup": type(None),
 }
 FULL = Report(
     "OPERATIONAL",
@@ -60,6 +61,7 @@ def test_text_has_one_line_per_thing_that_is_known() -> None:
         "key set",
         "generation",
         "protection",
+        "backup",
     ]
     assert Report(STOPPED).to_text() == "state       STOPPED"
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -57,7 +58,7 @@ class House:
         """The first one."""
         return self.volume / "generation-00000001.seal"
 
-    def build(self) -> "House":
+    def build(self) -> Self:
         for directory in (self.volume, self.etc):
             directory.mkdir(mode=0o700, parents=True)
         return self

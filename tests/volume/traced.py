@@ -1,4 +1,4 @@
-"""`kleidi provision` under strace: what it does to what lasts, and a fault at any step of that."""
+"""A kleidi command under strace: what it does to what lasts, and a fault at any step of that."""
 
 import re
 import shutil
@@ -17,11 +17,13 @@ _SCRIPT = f"""
 import secrets, sys
 draw = secrets.token_hex
 secrets.token_hex = lambda size=None: {SUFFIX!r} if size == 4 else draw(size)
-sys.argv[:] = ["kleidi", "provision"]
+sys.argv[0] = "kleidi"
 from appliance.__main__ import main
 main()
 """
 STEADY = (sys.executable, "-c", _SCRIPT)
+PROVISION = ("provision",)
+_GENERATIONS = 9
 MUTATING = (
     "openat,creat,write,pwrite64,writev,ftruncate,fallocate,fsync,fdatasync,fchmod,chmod,fchmodat,fchown,chown,"
     "mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir"
@@ -47,10 +49,12 @@ def require_strace() -> None:
 
 
 def _lasting(house: House) -> list[str]:
-    """Every path below volume and etc that provisioning may use, as strace's -P wants them."""
+    """Every path below volume and etc that a command may use, as strace's -P wants them."""
     files = [
         house.volume / "lock",
-        house.generation,
+        house.volume / "audit.jsonl",
+        house.volume / "ledger.json",
+        *(house.volume / f"generation-{number:08}.seal" for number in range(1, _GENERATIONS)),
         house.seal_key,
         house.anchor,
         house.etc / "seal.key.used",
@@ -60,12 +64,14 @@ def _lasting(house: House) -> list[str]:
     return [argument for path in paths for argument in ("-P", str(path))]
 
 
-def strace(house: House, *options: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-    """Run it once; its end, and the calls that touched what lasts."""
+def strace(
+    house: House, *options: str, command: tuple[str, ...] = PROVISION, program: tuple[str, ...] = ()
+) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """Run kleidi's *command*, or a *program*, once; its end, and the calls that touched what lasts."""
     output = house.root / "strace"
     output.unlink(missing_ok=True)
-    command = ["strace", "-f", "-qq", "-s", "16", "-o", str(output), "-e", f"trace={MUTATING}"]
-    ended = house.run(*command, *options, *_lasting(house), *STEADY)
+    tracer = ["strace", "-f", "-qq", "-s", "16", "-o", str(output), "-e", f"trace={MUTATING}"]
+    ended = house.run(*tracer, *options, *_lasting(house), *(program or (*STEADY, *command)))
     return ended, output.read_text().splitlines()
 
 

@@ -1,0 +1,49 @@
+"""A bundle that an earlier version made is opened, proved and restored by every later one.
+
+The identity beside it is a throw-away, made for this file and kept in the open: it protects nothing.
+"""
+
+import json
+from pathlib import Path
+
+from appliance.backup.age import Identities
+from appliance.backup.bundle import make
+from appliance.backup.exam import examine
+from appliance.backup.restore import Restorer
+from appliance.engine import SoftHsmEngine
+from appliance.keys.keyring import Keyring
+from appliance.keys.keyset import KeyState
+from appliance.volume.audit import AuditLog
+from appliance.volume.opening import Opened
+from tests.volume.house import House
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def restored(house: House, engine: SoftHsmEngine) -> Opened:
+    identity = Identities.parse((GOLDEN / "TEST-ONLY-identity.txt").read_text())
+    header, payload = examine((GOLDEN / "bundle-v1.age").read_bytes(), identity, engine, house.memory)
+    restorer = Restorer(house.storage(), AuditLog(house.volume / "audit.jsonl"), allow_unmounted=True)
+    opened = restorer.run(header, payload, source="golden", dry_run=False)
+    assert opened is not None
+    return opened
+
+
+def test_it_is_restored_and_its_keys_open_what_they_encrypted(house: House, engine: SoftHsmEngine) -> None:
+    opened = restored(house, engine)
+    assert (opened.header.lineage, opened.header.generation) == ("901de4901de4", 3)
+    assert [key.state for key in opened.payload.keyset.keys] == [KeyState.RETIRED, KeyState.PRIMARY]
+    (house.memory / "token").mkdir(mode=0o700)
+    engine.open(house.memory / "token", opened.payload.token)
+    keyring = Keyring(opened.payload.keyset, engine)
+    golden = json.loads((GOLDEN / "envelopes.json").read_text())
+    for each in golden["envelopes"]:
+        plaintext = keyring.unwrap(each["key_id"], bytes.fromhex(each["envelope"]))
+        assert plaintext == golden["plaintext"].encode()
+
+
+def test_a_bundle_of_the_restored_volume_holds_the_same_keys(house: House, engine: SoftHsmEngine) -> None:
+    opened = restored(house, engine)
+    own = Identities.generate()
+    again = make(opened.payload, opened.header, own.recipients)
+    assert examine(again, own, engine, house.memory)[1].keyset.hash == opened.payload.keyset.hash

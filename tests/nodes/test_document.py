@@ -1,0 +1,61 @@
+"""docs/high-availability.md does what it says: its blocks are run in order, on three appliances."""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.install.test_documents import LINK, RUN, anchors
+from tests.reference import CHECKOUT
+from tests.rig import BIN, Appliance
+
+PAGE = CHECKOUT / "docs" / "high-availability.md"
+POLICIES = {"one": "auto", "two": "join", "three": "join"}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[str]:
+    """One command for each node, that runs others there."""
+    commands, made = tmp_path / "bin", []
+    commands.mkdir()
+    for name, policy in POLICIES.items():
+        (tmp_path / name).mkdir()
+        appliance = Appliance(tmp_path / name, provision=policy)
+        made.append(appliance)
+        appliance.start()
+        settings = [
+            f"{key}={shlex.quote(value)}" for key, value in appliance.environment.items() if "KLEIDI_" in key
+        ]
+        script = commands / name
+        script.write_text(f'#!/bin/sh\nexport {" ".join(settings)}\nexec "$@"\n')
+        script.chmod(0o755)
+    made[0].wait_ready()
+    yield f"{commands}:{BIN}:{os.environ['PATH']}"
+    for appliance in made:
+        appliance.close()
+
+
+def test_its_commands_run(path: str, tmp_path: Path) -> None:
+    blocks = RUN.findall(PAGE.read_text())
+    assert len(blocks) >= 7
+    for block in blocks:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", block],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
+
+
+def test_its_links_lead_somewhere() -> None:
+    for target, anchor in LINK.findall(PAGE.read_text()):
+        page = PAGE.parent / target if target else PAGE
+        assert page.exists(), target
+        assert not anchor or anchor in anchors(page), f"{target}#{anchor}"

@@ -1,0 +1,77 @@
+"""What an administrator sees: texts, JSON, one line for a refusal, exit codes by the table."""
+
+import json
+
+import pytest
+
+from appliance.faults import Exit
+from appliance.ops.advice import after
+from appliance.ops.operations import Verb
+from tests.ops.shop import Node, Shop
+from tests.volume.house import House
+
+
+@pytest.fixture
+def node(house: House) -> Node:
+    """Provisioned, and no server runs."""
+    node = Node(house.root, house.memory)
+    assert node.kleidi("provision").returncode == 0
+    return node
+
+
+def test_a_life_from_the_command_line(node: Node) -> None:
+    rotated = node.kleidi("key", "rotate")
+    assert rotated.returncode == 0, rotated.stderr
+    assert "v2/" in rotated.stdout
+    assert "What remains to be done" in rotated.stdout
+    listed = json.loads(node.kleidi("key", "list", "-o", "json").stdout)
+    assert listed["schema"] == "kleidi.key/v1"
+    assert [row["state"] for row in listed["keys"]] == ["retired", "primary"]
+
+    unsure = node.kleidi("key", "check", "v1")
+    assert unsure.returncode == Exit.REFUSED
+    assert "UNKNOWN  nothing stored" in unsure.stdout
+    sure = json.loads(node.kleidi("key", "check", "v1", "--stored", "0", "-o", "json").stdout)
+    assert (sure["may_disable"], sure["may_destroy"]) == (True, True)
+
+    changed = json.loads(node.kleidi("key", "disable", "v1", "--stored", "0", "-o", "json").stdout)
+    assert (changed["schema"], changed["key"]["state"]) == ("kleidi.change/v1", "disabled")
+    refused = node.kleidi("key", "destroy", "v1", "--key-id", "v1", "--stored", "0")
+    assert (refused.returncode, refused.stdout) == (Exit.REFUSED, "")
+    (line,) = refused.stderr.splitlines()
+    assert "E-KEY-ID-MISMATCH" in line
+
+    assert node.kleidi("audit", "verify").stdout == "ok, 6 entries\n"
+    tail = node.kleidi("audit", "tail", "-n", "1").stdout
+    assert " disable done kleidi/" in tail
+    fields = json.loads(node.kleidi("audit", "verify", "-o", "json").stdout)
+    assert fields == {"schema": "kleidi.audit/v1", "ok": True, "entries": 6}
+
+
+def test_a_broken_audit_log_ends_with_its_own_code(node: Node) -> None:
+    node.kleidi("key", "stage")
+    log = node.volume / "audit.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"begin", b"began"))
+    broken = node.kleidi("audit", "verify")
+    assert broken.returncode == Exit.INTEGRITY
+    assert broken.stderr.startswith("kleidi: E-AUDIT-BROKEN: ")
+
+
+def test_force_without_a_reason_is_wrong_usage(node: Node) -> None:
+    refused = node.kleidi("key", "disable", "v1", "--force")
+    assert refused.returncode == Exit.USAGE
+    assert "--reason" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "verb", [verb for verb in Verb if verb not in (Verb.RETIRE, Verb.ENABLE, Verb.ADOPT)]
+)
+def test_advice_names_the_next_command(verb: Verb) -> None:
+    lines = after(verb, "v7")
+    assert lines[0] == ""
+    assert "kleidi " in "\n".join(lines) or verb is Verb.DESTROY
+
+
+def test_nothing_is_advised_where_nothing_remains(shop: Shop) -> None:
+    assert shop.keyset
+    assert [after(verb, "v7") for verb in (Verb.RETIRE, Verb.ENABLE, Verb.ADOPT)] == [[], [], []]

@@ -1,0 +1,31 @@
+"""Shops with a locksmith, and a cheap scrypt where its cost is not the question."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.engine import SoftHsmEngine
+from tests.fakes import FakeEngine
+from tests.slots.smithy import Smithy
+from tests.volume.conftest import memory_dir
+from tests.volume.house import House
+
+__all__ = ["memory_dir"]
+
+
+@pytest.fixture
+def house(tmp_path: Path, memory_dir: Path) -> House:
+    return House(tmp_path, memory_dir).build()
+
+
+@pytest.fixture
+def smithy(house: House) -> Smithy:
+    return Smithy(house, FakeEngine())
+
+
+@pytest.fixture
+def real_smithy(house: House) -> Iterator[Smithy]:
+    engine = SoftHsmEngine()
+    yield Smithy(house, engine)
+    engine.close()

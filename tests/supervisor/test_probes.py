@@ -1,0 +1,45 @@
+"""The probes of the manifests, asked of the whole appliance."""
+
+import subprocess
+import time
+from pathlib import Path
+
+from tests.rig import CHECKOUT, Appliance
+
+PROBE = CHECKOUT / "appliance" / "probe.py"
+PATIENCE_SECONDS = 60
+
+
+def ask(appliance: Appliance, question: str) -> tuple[int, str]:
+    command = [str(PROBE), question, str(appliance.admin.with_name("health.sock"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return done.returncode, done.stdout.strip()
+
+
+def until(appliance: Appliance, question: str, expected: tuple[int, str]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (answer := ask(appliance, question)) != expected:
+        assert time.monotonic() < deadline, f"{answer}\n{appliance.log()}"
+        time.sleep(0.05)
+
+
+def test_ready_when_it_serves_and_gone_when_it_stops(tmp_path: Path) -> None:
+    with Appliance(tmp_path) as appliance:
+        appliance.start()
+        appliance.wait_ready()
+        assert ask(appliance, "--live") == (0, "ok")
+        until(appliance, "--ready", (0, "ok"))
+        appliance.stop()
+        assert ask(appliance, "--live")[0] == 1
+        assert not appliance.admin.with_name("health.sock").exists()
+
+
+def test_without_a_key_it_is_alive_and_not_ready_and_never_restarted(tmp_path: Path) -> None:
+    with Appliance(tmp_path, provision="join") as appliance:
+        appliance.start()
+        until(appliance, "--live", (0, "ok"))
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while "E-AWAITING-JOIN" not in ask(appliance, "--ready")[1]:
+            assert time.monotonic() < deadline, appliance.log()
+        assert ask(appliance, "--ready")[0] == 1
+        assert ask(appliance, "--live") == (0, "ok")
