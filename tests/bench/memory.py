@@ -9,8 +9,8 @@ def table(root: Path) -> list[str]:
     with Appliance(root / "memory") as appliance:
         appliance.start()
         appliance.wait_ready()
-        server = _pss(appliance.pid("kms"))
-        whole = sum(_pss(pid) for pid in appliance.processes())
+        server = pss(appliance.pid("kms"))
+        whole = sum(pss(pid) for pid in appliance.processes())
         count = len(appliance.processes())
     return [
         "memory, MiB PSS at rest                                  measured   aim",
@@ -19,6 +19,6 @@ def table(root: Path) -> list[str]:
     ]
 
 
-def _pss(pid: int) -> float:
+def pss(pid: int) -> float:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) / 1024
