@@ -34,8 +34,8 @@ setup: $(ready)  ## make .venv from the lock files
 system:  ## install what only apt has: libsofthsm2, and python3-venv where it is missing
 	@PYTHON='$(PYTHON)' .ci/packages venv softhsm
 
-.PHONY: strace etcd age
-strace etcd age:
+.PHONY: strace etcd etcdctl age
+strace etcd etcdctl age:
 	@.ci/packages $@
 
 $(ready): requirements-dev.lock pyproject.toml
@@ -68,7 +68,7 @@ test: system strace age $(ready)  ## every test but conformance and container-te
 	@$(bin)/python -m pytest tests --ignore=tests/conformance --ignore=tests/container
 
 .PHONY: conformance
-conformance: system etcd $(ready) $(server)  ## the API server's own code against the appliance
+conformance: system etcd etcdctl $(ready) $(server)  ## the API server's own code against the appliance
 	@KLEIDI_TEST_SECRETSERVER=$(server) $(bin)/python -m pytest tests/conformance
 
 .PHONY: bench
