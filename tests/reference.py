@@ -19,7 +19,7 @@ _ERRORS_HEAD = """\
 # Errors
 
 Every way to fail has an id that never changes. The same words stand in the log, in `kleidi status`, in the
-command line's one line, in Status and in the API server's `/readyz?verbose`. Written from appliance/faults.py
+command line's one line, in Status and in the API server's `/readyz?verbose`. Written from appliance/faults/
 by `make docs`.
 
 ## Exit codes

@@ -1,7 +1,7 @@
 """The one table from faults to gRPC, and the few words that go with them.
 
 The API server copies these words into its log and even into users' replies, so they
-come from the closed vocabulary of faults.py, with the caller's own uid and nothing else.
+come from the closed vocabulary of appliance/faults, with the caller's own uid and nothing else.
 """
 
 import grpc

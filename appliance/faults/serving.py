@@ -1,0 +1,54 @@
+"""What can keep the server from serving: memory, the token, the sockets."""
+
+from appliance.faults.fault import Exit, Kind, fault
+
+_W, _D, _X = Kind.WAITING, Kind.DEGRADED, Kind.WRONG
+
+# A table reads better with a fault in three lines.
+# fmt: off
+# Memory and the token
+MEMORY_UNSAFE = fault("E-MEMORY-UNSAFE", _W, Exit.REFUSED,
+    "the directory for the open token is not in memory",
+    "Point KLEIDI_MEMORY_DIR at a tmpfs")
+MEMORY_FULL = fault("E-MEMORY-FULL", _W, Exit.REFUSED,
+    "the directory for the open token is full or cannot be written",
+    "Give the tmpfs of KLEIDI_MEMORY_DIR a few MiB, writable by the appliance")
+MODULE_MISSING = fault("E-MODULE-MISSING", _W, Exit.ERROR,
+    "libsofthsm2 cannot be loaded",
+    "Install libsofthsm2, or set KLEIDI_SOFTHSM_MODULE")
+TOKEN_LOST = fault("E-TOKEN-LOST", _W, Exit.ERROR,
+    "the token went away and is being opened again",
+    "Wait a few seconds")
+TOKEN_SLOW = fault("E-TOKEN-SLOW", _W, Exit.ERROR,
+    "the token did not answer in time",
+    "Look at the load on this node")
+PROBE_STALE = fault("E-PROBE-STALE", _W, Exit.ERROR,
+    "the token has not proved itself recently",
+    "Look at the load on this node; restart the appliance if it lasts")
+STARTING = fault("E-STARTING", _W, Exit.ERROR,
+    "the token is being opened",
+    "Wait a few seconds")
+TRIAL_FAILED = fault("E-TRIAL-FAILED", _W, Exit.ERROR,
+    "a token just made did not pass its trial, so nothing was committed",
+    "Try again; if it lasts, the SoftHSM module does not work here")
+PRIMARY_WRONG = fault("E-PRIMARY-WRONG", _X, Exit.INTEGRITY,
+    "the primary key does not give its known answer",
+    "Restore the volume from a backup")
+KEY_UNREADABLE = fault("E-KEY-UNREADABLE", _D, Exit.DEGRADED,
+    "an older key does not give its known answer; what it encrypted cannot be read",
+    "Restore the volume from a backup")
+
+# The sockets
+SOCKET_IN_USE = fault("E-SOCKET-IN-USE", _W, Exit.BUSY,
+    "another instance serves this socket",
+    "Stop the other instance, or give this one a KLEIDI_SOCKET of its own")
+SOCKET_DIRECTORY = fault("E-SOCKET-DIRECTORY", _W, Exit.REFUSED,
+    "the socket's directory is missing or cannot be written",
+    "Create it, owned by the user that runs the appliance")
+SOCKET_TAKEN = fault("E-SOCKET-TAKEN", _D, Exit.DEGRADED,
+    "another program bound our socket's path; new connections go to it",
+    "Stop that program")
+SERVER_UNREACHABLE = fault("E-SERVER-UNREACHABLE", _W, Exit.UNREACHABLE,
+    "the server does not answer on the admin socket",
+    "Start it with `kleidi serve`, or look why it is not up")
+# fmt: on

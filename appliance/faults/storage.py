@@ -1,0 +1,83 @@
+"""What can be wrong with the configuration, the volume and its seal."""
+
+from appliance.faults.fault import Exit, Kind, fault
+
+_C, _W, _D, _X = Kind.CONFIGURATION, Kind.WAITING, Kind.DEGRADED, Kind.WRONG
+
+# A table reads better with a fault in three lines.
+# fmt: off
+# Configuration
+CONFIG = fault("E-CONFIG", _C, Exit.USAGE,
+    "the configuration cannot work",
+    "Mend the setting that the line names")
+
+# The volume
+VOLUME_MISSING = fault("E-VOLUME-MISSING", _W, Exit.REFUSED,
+    "the volume is not there",
+    "Mount it at KLEIDI_VOLUME_DIR; nothing was created")
+VOLUME_NOT_MOUNTED = fault("E-VOLUME-NOT-MOUNTED", _W, Exit.REFUSED,
+    "the volume's directory is not a mount point, so a key made there could vanish with the container",
+    "Mount a persistent volume, or allow it with KLEIDI_ALLOW_UNMOUNTED=true")
+VOLUME_UNREADABLE = fault("E-VOLUME-UNREADABLE", _W, Exit.REFUSED,
+    "the volume cannot be read, which is not the same as empty",
+    "Mend its permissions or its disk")
+VOLUME_READ_ONLY = fault("E-VOLUME-READ-ONLY", _W, Exit.REFUSED,
+    "the volume cannot be written",
+    "Mount it read-write, owned by the user that runs the appliance")
+VOLUME_FULL = fault("E-VOLUME-FULL", _W, Exit.REFUSED,
+    "the volume is full",
+    "Free some space on it")
+VOLUME_FOREIGN = fault("E-VOLUME-FOREIGN", _W, Exit.REFUSED,
+    "the volume holds something that is not ours",
+    "Look at what it is; move it away only if you are sure that it is not an older key")
+VOLUME_LOCKED = fault("E-VOLUME-LOCKED", _W, Exit.BUSY,
+    "another process holds the volume",
+    "Stop the other instance; one volume serves one appliance")
+VOLUME_EMPTY = fault("E-VOLUME-EMPTY", _W, Exit.UNPROVISIONED,
+    "the volume is empty and no key may be created (KLEIDI_PROVISION=never)",
+    "On the cluster's first node run it with KLEIDI_PROVISION=auto; elsewhere restore or join")
+AWAITING_JOIN = fault("E-AWAITING-JOIN", _W, Exit.UNPROVISIONED,
+    "this node waits to join (KLEIDI_PROVISION=join) and holds no key yet",
+    "Bring it the cluster's keys from a node that has them")
+PROVISIONING = fault("E-PROVISIONING", _W, Exit.UNPROVISIONED,
+    "the first key is being made",
+    "Wait a few seconds; if it lasts, read the provisioner's log")
+VOLUME_EMPTIED = fault("E-VOLUME-EMPTIED", _X, Exit.REFUSED,
+    "the volume holds no keys, but the anchor or its own log remembers some",
+    "Mount the right volume or restore a backup; no second key is made while the first is remembered")
+LINEAGE_FOREIGN = fault("E-LINEAGE-FOREIGN", _X, Exit.INTEGRITY,
+    "the volume belongs to another lineage than the one remembered here",
+    "Mount the right volume; if the change is meant, remove the anchor")
+ROLLED_BACK = fault("E-VOLUME-ROLLED-BACK", _D, Exit.DEGRADED,
+    "the volume is older than what was seen here before; newer keys may be missing",
+    "Bring back the newest volume or backup")
+ANCHOR_UNREADABLE = fault("E-ANCHOR-UNREADABLE", _D, Exit.REFUSED,
+    "the anchor cannot be read",
+    "Mend its permissions; if it is damaged, compare the lineage and remove it")
+ANCHOR_UNWRITABLE = fault("E-ANCHOR-UNWRITABLE", _D, Exit.DEGRADED,
+    "the anchor cannot be written, so an emptied or swapped volume would go unnoticed",
+    "Make the directory of KLEIDI_ANCHOR_FILE writable, or set KLEIDI_EXPECT_LINEAGE")
+
+# The seal
+SEAL_KEY_MISSING = fault("E-SEAL-KEY-MISSING", _W, Exit.SEALED,
+    "the seal key is not there, so the volume stays sealed",
+    "Put the key file back, or open it by hand with `kleidi unseal`")
+SEAL_KEY_INVALID = fault("E-SEAL-KEY-INVALID", _W, Exit.SEALED,
+    "the seal key is not one: it must be exactly 32 bytes, in a file that can be read",
+    "Put the right key file in place")
+SEAL_KEY_UNWRITABLE = fault("E-SEAL-KEY-UNWRITABLE", _W, Exit.REFUSED,
+    "there is no seal key and none can be written",
+    "Make its directory writable, or put 32 random bytes there")
+SEAL_KEY_WRONG = fault("E-SEAL-KEY-WRONG", _W, Exit.WRONG_KEY,
+    "the seal key does not open this volume",
+    "Put the key file that belongs to this volume in place")
+SEAL_KEY_USED = fault("E-SEAL-KEY-USED", _X, Exit.REFUSED,
+    "the volume is empty, but its seal key was used before",
+    "Mount the right volume or restore a backup; for a new cluster use a new seal key")
+SEAL_CORRUPT = fault("E-SEAL-CORRUPT", _X, Exit.INTEGRITY,
+    "the newest generation on the volume is damaged",
+    "Restore it from a backup; an older one is never taken silently, for it may lack the newest key")
+SEAL_NEWER = fault("E-SEAL-NEWER", _X, Exit.INTEGRITY,
+    "the volume was written by a newer kleidi",
+    "Upgrade kleidi to the version that wrote it, or later")
+# fmt: on

@@ -1,0 +1,57 @@
+"""What can be wrong around the appliance: etcd, and the node it is installed on."""
+
+from appliance.faults.fault import Exit, Kind, fault
+
+_C, _W, _M, _R = Kind.CONFIGURATION, Kind.WAITING, Kind.MALFORMED, Kind.REFUSED
+
+# A table reads better with a fault in three lines.
+# fmt: off
+# etcd
+ETCD_UNREACHABLE = fault("E-ETCD-UNREACHABLE", _W, Exit.UNREACHABLE,
+    "etcd does not answer at any of the endpoints",
+    "Check --endpoints, and that this node reaches them")
+ETCD_TLS = fault("E-ETCD-TLS", _W, Exit.WRONG_KEY,
+    "etcd and kleidi do not accept each other's certificates",
+    "Check --cacert, --cert and --key; on kubeadm they are in /etc/kubernetes/pki/etcd")
+ETCD_DENIED = fault("E-ETCD-DENIED", _R, Exit.WRONG_KEY,
+    "etcd does not let this client read",
+    "Use a client certificate whose user may read everything under the prefix")
+ETCD_COMPACTED = fault("E-ETCD-COMPACTED", _W, Exit.ERROR,
+    "etcd compacted the revision that was being read, so the count is not complete",
+    "Count again; if it lasts, run it nearer to etcd, or read a snapshot with etcdctl")
+ETCD_INCOMPLETE = fault("E-ETCD-INCOMPLETE", _W, Exit.ERROR,
+    "not everything could be read from etcd, so there is no count",
+    "Count again; if it lasts, look at etcd's log")
+ETCD_EMPTY = fault("E-ETCD-EMPTY", _R, Exit.REFUSED,
+    "nothing is stored under the prefix, which no cluster's etcd is like",
+    "Check --prefix against the API server's --etcd-prefix")
+ETCDCTL_INVALID = fault("E-ETCDCTL-INVALID", _M, Exit.ERROR,
+    "the input is not one whole answer of `etcdctl get /registry --prefix -w json`",
+    "Take it again, without --limit and --keys-only")
+
+# Installing on a node
+INSTALL_DISTRIBUTION = fault("E-INSTALL-DISTRIBUTION", _C, Exit.USAGE,
+    "it cannot be told what runs this node's control plane",
+    "Name it with --distribution")
+INSTALL_VALUE = fault("E-INSTALL-VALUE", _C, Exit.USAGE,
+    "a value cannot stand in a manifest",
+    "Choose one that the line allows")
+INSTALL_DENIED = fault("E-INSTALL-DENIED", _R, Exit.REFUSED,
+    "the node's files cannot be written",
+    "Run it as root; what is done already is not done twice")
+INSTALL_FAILED = fault("E-INSTALL-FAILED", _W, Exit.ERROR,
+    "the node's disk refused a change",
+    "Mend what the line names and run it again; it goes on from there")
+INSTALL_OCCUPIED = fault("E-INSTALL-OCCUPIED", _R, Exit.REFUSED,
+    "something that is not ours is where a file or directory of ours must be",
+    "Look at what it is, and move it away if nobody needs it")
+INSTALL_ROLE = fault("E-INSTALL-ROLE", _R, Exit.REFUSED,
+    "this node was installed to join a cluster, so it must not make a key of its own",
+    "Bring it the cluster's keys; if it really is a new cluster's first node, run `kleidi uninstall` before")
+INSTALL_KEY_LOST = fault("E-INSTALL-KEY-LOST", _R, Exit.SEALED,
+    "there are traces of a sealed volume, but its seal key is gone, and a new one would not open it",
+    "Put the seal key back from its backup")
+INSTALL_IN_USE = fault("E-INSTALL-IN-USE", _R, Exit.REFUSED,
+    "this node's EncryptionConfiguration still names this provider",
+    "Decrypt everything first and take the provider out; --force removes the appliance all the same")
+# fmt: on
