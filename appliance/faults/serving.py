@@ -42,7 +42,7 @@ KEY_UNREADABLE = fault("E-KEY-UNREADABLE", _D, Exit.DEGRADED,
 SOCKET_IN_USE = fault("E-SOCKET-IN-USE", _W, Exit.BUSY,
     "another instance serves this socket",
     "Stop the other instance, or give this one a KLEIDI_SOCKET of its own")
-SOCKET_DIRECTORY = fault("E-SOCKET-DIRECTORY", _W, Exit.REFUSED,
+SOCKET_DIRECTORY = fault("E-SOCKET-DIRECTORY", _D, Exit.REFUSED,
     "the socket's directory is missing or cannot be written",
     "Create it, owned by the user that runs the appliance")
 SOCKET_TAKEN = fault("E-SOCKET-TAKEN", _D, Exit.DEGRADED,

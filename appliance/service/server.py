@@ -57,7 +57,7 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 async def _look_after(listener: Listener, keeper: Keeper) -> None:
-    await _open(listener)
+    await _open(listener, keeper)
     event(logging.INFO, "listening", socket=listener.path)
     taken = ""
     while True:
@@ -73,16 +73,19 @@ async def _look_after(listener: Listener, keeper: Keeper) -> None:
             keeper.withdraw(faults.SOCKET_TAKEN)
 
 
-async def _open(listener: Listener) -> None:
+async def _open(listener: Listener, keeper: Keeper) -> None:
     """Bind, as soon as the directory is there: the kubelet or an operator may still be making it."""
-    said = False
+    remarked = False
     while True:
         try:
-            return await listener.open()
+            await listener.open()
         except KleidiError as error:
             if error.fault is not faults.SOCKET_DIRECTORY:
                 raise
-            if not said:
-                event(logging.ERROR, str(error))
-            said = True
+            keeper.remark(error.fault, error.detail)
+            remarked = True
             await asyncio.sleep(_LOOK_SECONDS)
+        else:
+            if remarked:  # only our own remark, not another listener's
+                keeper.withdraw(faults.SOCKET_DIRECTORY)
+            return

@@ -207,8 +207,9 @@ def test_without_its_directory_the_server_says_so_and_waits_for_it(
     scene.socket.parent.rmdir()
     running = start()
     until(lambda: faults.SOCKET_DIRECTORY.id in journal.text, faults.SOCKET_DIRECTORY.id)
-    running.wait_for("OPERATIONAL")
+    running.wait_for("DEGRADED", faults.SOCKET_DIRECTORY.id)
     scene.socket.parent.mkdir()
     until(scene.socket.exists, "a socket")
+    running.wait_for("OPERATIONAL")
     with connected(scene.socket) as client:
         assert client.status().healthz == "ok"
