@@ -91,8 +91,10 @@ class Report:
     @property
     def exit(self) -> Exit:
         """0 only when all is well; else the reason's own."""
-        reasons = {"": Exit.OK} | {fault.id: fault.exit for fault in faults.every()}
-        return reasons.get(self.reason_id, Exit.ERROR)
+        if not self.reason_id:
+            return Exit.OK
+        fault = faults.named(self.reason_id)
+        return fault.exit if fault else Exit.ERROR
 
     def to_json(self) -> str:
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2)

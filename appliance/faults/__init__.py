@@ -12,6 +12,7 @@ from appliance.faults.fault import Fault as Fault
 from appliance.faults.fault import Kind as Kind
 from appliance.faults.fault import KleidiError as KleidiError
 from appliance.faults.fault import every as every
+from appliance.faults.fault import named as named
 from appliance.faults.storage import *
 from appliance.faults.serving import *
 from appliance.faults.calls import *

@@ -71,6 +71,11 @@ def fault(name: str, kind: Kind, exits: Exit, sentence: str, remedy: str) -> Fau
     return _ALL.setdefault(name, Fault(name, kind, exits, sentence, remedy))
 
 
+def named(name: str) -> Fault | None:
+    """The fault of this id, if this version knows it."""
+    return _ALL.get(name)
+
+
 def every() -> list[Fault]:
     """All faults, in the order of the tables."""
     return list(_ALL.values())

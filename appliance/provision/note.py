@@ -25,6 +25,6 @@ def clear(directory: Path) -> None:
 def read(directory: Path) -> Refusal | None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         fields = json.loads((directory / _NAME).read_text())
-        by_id = {fault.id: fault for fault in faults.every()}
-        return Refusal(by_id[fields["id"]], str(fields["detail"]))
+        fault = faults.named(fields["id"])
+        return Refusal(fault, str(fields["detail"])) if fault else None
     return None

@@ -31,8 +31,7 @@ def _stub(socket: Path) -> Iterator[admin_pb2_grpc.AdminStub]:
 def _fault(error: grpc.RpcError, socket: Path) -> KleidiError:
     """The server's own fault, by the id that its words begin with; else it could not be reached."""
     details = error.details() if isinstance(error, grpc.Call) else ""
-    by_id = {fault.id: fault for fault in faults.every()}
-    fault = by_id.get((details or "").partition(":")[0])
+    fault = faults.named((details or "").partition(":")[0])
     if fault is None:
         return KleidiError(faults.SERVER_UNREACHABLE, str(socket))
     detail = (details or "").removeprefix(str(fault)).strip()
