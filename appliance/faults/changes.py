@@ -2,7 +2,7 @@
 
 from appliance.faults.fault import Exit, Kind, fault
 
-_C, _D, _X, _M, _R = Kind.CONFIGURATION, Kind.DEGRADED, Kind.WRONG, Kind.MALFORMED, Kind.REFUSED
+_C, _A, _X, _M, _R = Kind.CONFIGURATION, Kind.WARNING, Kind.WRONG, Kind.MALFORMED, Kind.REFUSED
 
 # A table reads better with a fault in three lines.
 # fmt: off
@@ -148,7 +148,7 @@ SLOT_SECRET = fault("E-SLOT-SECRET", _R, Exit.REFUSED,
 SLOT_MEMORY = fault("E-SLOT-MEMORY", _R, Exit.REFUSED,
     "there is too little memory to derive a key from the passphrase, and the kernel would end the process",
     "Give the pod some MiB more, or run it elsewhere")
-SEAL_KEY_GONE = fault("E-SEAL-KEY-GONE", _D, Exit.DEGRADED,
+SEAL_KEY_GONE = fault("E-SEAL-KEY-GONE", _A, Exit.DEGRADED,
     "the configured seal key does not open the volume any more; the next start would stay sealed",
     "Put the key file back, or make a new one with `kleidi slot add --kind file`")
 # fmt: on

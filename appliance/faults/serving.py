@@ -2,7 +2,7 @@
 
 from appliance.faults.fault import Exit, Kind, fault
 
-_W, _D, _X = Kind.WAITING, Kind.DEGRADED, Kind.WRONG
+_W, _D, _A, _X = Kind.WAITING, Kind.DEGRADED, Kind.WARNING, Kind.WRONG
 
 # A table reads better with a fault in three lines.
 # fmt: off
@@ -42,10 +42,10 @@ KEY_UNREADABLE = fault("E-KEY-UNREADABLE", _D, Exit.DEGRADED,
 SOCKET_IN_USE = fault("E-SOCKET-IN-USE", _W, Exit.BUSY,
     "another instance serves this socket",
     "Stop the other instance, or give this one a KLEIDI_SOCKET of its own")
-SOCKET_DIRECTORY = fault("E-SOCKET-DIRECTORY", _D, Exit.REFUSED,
+SOCKET_DIRECTORY = fault("E-SOCKET-DIRECTORY", _A, Exit.REFUSED,
     "the socket's directory is missing or cannot be written",
     "Create it, owned by the user that runs the appliance")
-SOCKET_TAKEN = fault("E-SOCKET-TAKEN", _D, Exit.DEGRADED,
+SOCKET_TAKEN = fault("E-SOCKET-TAKEN", _A, Exit.DEGRADED,
     "another program bound our socket's path; new connections go to it",
     "Stop that program")
 SERVER_UNREACHABLE = fault("E-SERVER-UNREACHABLE", _W, Exit.UNREACHABLE,

@@ -2,7 +2,7 @@
 
 from appliance.faults.fault import Exit, Kind, fault
 
-_C, _W, _D, _X = Kind.CONFIGURATION, Kind.WAITING, Kind.DEGRADED, Kind.WRONG
+_C, _W, _A, _X = Kind.CONFIGURATION, Kind.WAITING, Kind.WARNING, Kind.WRONG
 
 # A table reads better with a fault in three lines.
 # fmt: off
@@ -48,13 +48,13 @@ VOLUME_EMPTIED = fault("E-VOLUME-EMPTIED", _X, Exit.REFUSED,
 LINEAGE_FOREIGN = fault("E-LINEAGE-FOREIGN", _X, Exit.INTEGRITY,
     "the volume belongs to another lineage than the one remembered here",
     "Mount the right volume; if the change is meant, remove the anchor")
-ROLLED_BACK = fault("E-VOLUME-ROLLED-BACK", _D, Exit.DEGRADED,
+ROLLED_BACK = fault("E-VOLUME-ROLLED-BACK", _A, Exit.DEGRADED,
     "the volume is older than what was seen here before; newer keys may be missing",
     "Bring back the newest volume or backup")
-ANCHOR_UNREADABLE = fault("E-ANCHOR-UNREADABLE", _D, Exit.REFUSED,
+ANCHOR_UNREADABLE = fault("E-ANCHOR-UNREADABLE", _A, Exit.REFUSED,
     "the anchor cannot be read",
     "Mend its permissions; if it is damaged, compare the lineage and remove it")
-ANCHOR_UNWRITABLE = fault("E-ANCHOR-UNWRITABLE", _D, Exit.DEGRADED,
+ANCHOR_UNWRITABLE = fault("E-ANCHOR-UNWRITABLE", _A, Exit.DEGRADED,
     "the anchor cannot be written, so an emptied or swapped volume would go unnoticed",
     "Make the directory of KLEIDI_ANCHOR_FILE writable, or set KLEIDI_EXPECT_LINEAGE")
 

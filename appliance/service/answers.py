@@ -16,6 +16,7 @@ _CODES = {
     Kind.KEY_OFF: grpc.StatusCode.FAILED_PRECONDITION,
     Kind.WAITING: grpc.StatusCode.UNAVAILABLE,
     Kind.DEGRADED: grpc.StatusCode.UNAVAILABLE,
+    Kind.WARNING: grpc.StatusCode.UNAVAILABLE,
     Kind.WRONG: grpc.StatusCode.FAILED_PRECONDITION,
     Kind.REFUSED: grpc.StatusCode.FAILED_PRECONDITION,
     Kind.GONE: grpc.StatusCode.DEADLINE_EXCEEDED,

@@ -32,7 +32,7 @@ class Standing:
     @property
     def serves(self) -> bool:
         """Whether the key is announced: writes go on, whatever else there is to say."""
-        able = self.reason is None or self.reason.kind is Kind.DEGRADED
+        able = self.reason is None or self.reason.kind in (Kind.DEGRADED, Kind.WARNING)
         return able and self.keyset is not None
 
     @property

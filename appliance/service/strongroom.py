@@ -118,7 +118,7 @@ class Strongroom:
         remembered = self._storage.remember(opened.header) if anew else ()
         warnings = [*opened.warnings, *faulty, *remembered]
         for fault in warnings:
-            if fault.kind is not Kind.DEGRADED:
+            if fault.kind not in (Kind.DEGRADED, Kind.WARNING):
                 raise KleidiError(fault)  # not one to serve with; to be tried again, it may be mended
         self.prove()
         self._opened = opened
