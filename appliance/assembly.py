@@ -1,6 +1,7 @@
 """Where the parts are joined: the only place that knows both the settings and the engine."""
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from appliance.provision.plan import Refusal, plan
 from appliance.settings import Settings
 from appliance.volume.anchor import Anchor
 from appliance.volume.audit import AuditLog
+from appliance.volume.commit import Committer
 from appliance.volume.custody import Custody
 from appliance.volume.generations import AUDIT, LEDGER, VERIFIED, Volume
 from appliance.volume.ledger import Ledger
@@ -82,9 +84,14 @@ def verified(settings: Settings) -> Record:
     return Record(settings.volume_dir / VERIFIED)
 
 
+def here() -> str:
+    """Who makes a change that no server makes: `uid:pid`, as the server tells of its callers."""
+    return f"{os.getuid()}:{os.getpid()}"
+
+
 def restorer(settings: Settings) -> Restorer:
-    audit = AuditLog(settings.volume_dir / AUDIT)
-    return Restorer(storage(settings), audit, settings.allow_unmounted)
+    committer = Committer(storage(settings), engine(settings), settings.memory_dir)
+    return Restorer(committer, settings.allow_unmounted, by=here())
 
 
 def audit_log(settings: Settings) -> AuditLog:
@@ -99,11 +106,11 @@ def ledger(settings: Settings) -> Ledger:
     return Ledger(settings.volume_dir / LEDGER)
 
 
-def operations(settings: Settings, counted: Ledger) -> Operations:
-    """The verbs on keys; whoever runs them holds the volume's lock."""
+def operations(settings: Settings, counted: Ledger, locked: Storage) -> Operations:
+    """The verbs on keys; *locked* is held by whoever runs them."""
     engine = SoftHsmEngine(settings.softhsm_module)
     return Operations(
-        Workshop(storage(settings), engine, settings.memory_dir),
+        Workshop(locked, engine, settings.memory_dir),
         audit_log(settings),
         counted,
         int(settings.destroy_wait_hours * 3600),
@@ -131,19 +138,16 @@ def offline(settings: Settings) -> Iterator[tuple[Opened, Operations]]:
         opened = kept.open()
         kept.forget(opened)
         counted.take_up(opened.payload.keyset)
-        yield opened, operations(settings, counted)
+        yield opened, operations(settings, counted, kept)
 
 
-def keeper(settings: Settings, counted: Ledger | None = None) -> "Keeper":
+def keeper(settings: Settings, counted: Ledger, kept: Storage) -> "Keeper":
     """The token's keeper, not yet running."""
     from appliance.service.keeper import Keeper
     from appliance.service.strongroom import Strongroom
 
     engine = SoftHsmEngine(settings.softhsm_module)
-    counted = counted or ledger(settings)
-    strongroom = Strongroom(
-        storage(settings), engine, settings.memory_dir, lambda: waiting_for(settings), counted.take_up
-    )
+    strongroom = Strongroom(kept, engine, settings.memory_dir, lambda: waiting_for(settings), counted.take_up)
     return Keeper(
         strongroom,
         call_seconds=settings.call_seconds,
@@ -167,6 +171,7 @@ def serve(settings: Settings) -> None:
     from appliance.service.locks import Locks
     from appliance.service.nodes import Nodes
     from appliance.service.server import serve as run
+    from appliance.service.volume_watch import VolumeWatch
     from appliance.slots.locksmith import Locksmith
 
     hardening.shut()
@@ -174,14 +179,17 @@ def serve(settings: Settings) -> None:
 
     async def main() -> None:
         counted = ledger(settings)
-        kept = keeper(settings, counted)
-        ours = operations(settings, counted)
+        # One for all: what holds the volume's lock must be what commits to it.
+        locked = storage(settings)
+        kept = keeper(settings, counted, locked)
+        ours = operations(settings, counted, locked)
         foreman = Foreman(kept, ours)
         kms = KeyManagement(kept, counted)
         admin = Admin(kept, settings.socket, foreman, counted, verified(settings))
-        custodian = Custodian(kept, storage(settings))
+        custodian = Custodian(kept, locked)
+        watch = VolumeWatch(kept, locked, foreman.catch_up)
         invitations = Invitations(settings.invitation_hours * 3600, time.monotonic)
-        nodes = Nodes(foreman, cluster(settings, ours), invitations, admin.changed)
+        nodes = Nodes(kept, foreman, cluster(settings, ours), invitations, admin.changed)
         locks = Locks(kept, foreman, Locksmith(ours), custodian, admin.changed)
         operators = admin.handler(nodes.methods(), locks.methods())
         await run(
@@ -193,7 +201,7 @@ def serve(settings: Settings) -> None:
                 Listener(settings.admin_socket, 0o600, None, guarded(speaks_grpc(operators))),
                 health.Health(settings.admin_socket.with_name(health.NAME), kept.standing),
             ],
-            [lambda: keep_books(kept, counted), custodian.run],
+            [lambda: keep_books(kept, counted, locked.volume), custodian.run, watch.run],
         )
 
     asyncio.run(main())

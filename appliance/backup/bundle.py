@@ -12,9 +12,9 @@ whoever has unpacked it by hand.
 
 import hashlib
 import json
+import logging
 import tarfile
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,8 +22,8 @@ from appliance import faults
 from appliance.backup.age import Opener, Sealer
 from appliance.faults import KleidiError
 from appliance.keys.keyset import KeyState
-from appliance.volume.audit import AuditLog
-from appliance.volume.opening import Opened
+from appliance.logs import event
+from appliance.volume.opening import Opened, Storage
 from appliance.volume.payload import Payload, pack, unpack
 from appliance.volume.seal import Header
 
@@ -55,15 +55,24 @@ def unpacked(data: bytes, opener: Opener) -> dict[str, bytes]:
         raise KleidiError(faults.BACKUP_CORRUPT, f"no plain tar: {error}") from error
 
 
-def hand_out(opened: Opened, seal_for: Sealer, audit: AuditLog, *, reason: str, dry_run: bool) -> bytes:
-    """All keys of an open volume for *seal_for*; written down before anybody has them."""
+def hand_out(
+    opened: Opened, seal_for: Sealer, storage: Storage, told: Mapping[str, object], *, dry_run: bool
+) -> bytes:
+    """All keys of an open volume for *seal_for*; written down before anybody has them, with what is *told*.
+
+    Above all when the volume is not there any more: what is in memory may be all that is left.
+    """
     data = make(opened.payload, opened.header, seal_for)
     if len(data) > MAX_SIZE:
         raise KleidiError(faults.BACKUP_FAILED, f"{len(data)} bytes, a bundle has {MAX_SIZE} at most")
     if dry_run:
         return b""
-    told = {"generation": opened.header.generation, "keyset": opened.payload.keyset.hash, "reason": reason}
-    audit.append("backup", recipients=list(getattr(seal_for, "names", ())), **told)
+    told = {**told, "generation": opened.header.generation, "keyset": opened.keyset.hash}
+    recipients = list(getattr(seal_for, "names", ()))
+    if adrift := storage.adrift(opened):
+        event(logging.WARNING, "a backup is made without a line in the audit log", detail=adrift, **told)
+    else:
+        storage.audit.append("backup", recipients=recipients, **told)
     return data
 
 
@@ -77,7 +86,7 @@ def entries(payload: Payload, header: Header, created: datetime) -> dict[str, by
         "keys": [{"name": key.name, "key_id": key.id, "state": key.state} for key in keyset.keys],
         "created": created.isoformat(timespec="seconds"),
     }
-    content = replace(payload, slots=()).to_entries()
+    content = payload.for_others().to_entries()
     found = {_ABOUT: json.dumps(about, indent=1).encode() + b"\n", **content}
     return {**found, _SUMS: _sums(found)}
 

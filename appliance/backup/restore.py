@@ -9,12 +9,12 @@ from pathlib import Path
 from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.keys.keyset import KeySet
-from appliance.volume.audit import AuditLog
+from appliance.volume.commit import Change, Committer, Done
 from appliance.volume.generations import VolumeState
 from appliance.volume.mounts import mount_of
 from appliance.volume.opening import Opened, Storage
 from appliance.volume.payload import Payload
-from appliance.volume.seal import Header, seal, unseal
+from appliance.volume.seal import Header
 
 _UNFIT = {
     VolumeState.MISSING: faults.VOLUME_MISSING,
@@ -25,14 +25,18 @@ _UNFIT = {
 
 @dataclass(frozen=True)
 class Restorer:
-    """*verb* is what the audit log calls it."""
+    """*verb* is what the audit log calls it, *by* who asked for it."""
 
-    storage: Storage
-    audit: AuditLog
+    committer: Committer
     allow_unmounted: bool
     verb: str = "restore"
+    by: str = ""
 
-    def run(self, header: Header, payload: Payload, *, source: str, dry_run: bool) -> Opened | None:
+    @property
+    def storage(self) -> Storage:
+        return self.committer.storage
+
+    def run(self, header: Header, payload: Payload, *, source: str, dry_run: bool) -> Done | None:
         """Commit what was examined, sealed under this node's own key. None for a dry run.
 
         Killed at any moment it leaves the volume empty or restored; a second run goes on, or says that it is
@@ -45,25 +49,14 @@ class Restorer:
             # Once more under the lock: a provisioner may have been faster.
             self.refuse(header)
             self.storage.sweep()
-            told = {"generation": header.generation, "keyset": payload.keyset.hash, "source": source}
-            # The first thing to be written: from here on nobody takes this volume for a new one.
-            self.audit.append(self.verb, phase="begin", lineage=header.lineage, **told)
-            opened = self._commit(header, payload)
-            self.audit.append(self.verb, phase="done", lineage=header.lineage, **told)
-            return opened
+            told = {"lineage": header.lineage, "keyset": payload.keyset.hash, "source": source}
+            ours = replace(payload, keyset=_with_time_anew(payload.keyset))
+            return self.committer.first(header, lambda: self._ours(ours), Change(self.verb, self.by, told))
 
-    def _commit(self, header: Header, payload: Payload) -> Opened:
+    def _ours(self, payload: Payload) -> Payload:
+        """Under this node's own key, which is made if there is none."""
         self.storage.custody.create()
-        key = self.storage.custody.load()
-        slot = key.hold()
-        ours = replace(payload, keyset=_with_time_anew(payload.keyset), slots=(slot,))
-        sealed = seal(Header(header.lineage, header.generation), ours.to_bytes(), [slot])
-        if Payload.from_bytes(unseal(sealed, [key])[1]) != ours:
-            raise AssertionError("a sealed payload came back changed")
-        self.storage.volume.commit(header.generation, sealed)
-        warnings = (*self.warnings(header), *self.storage.remember(header))
-        protection = self.storage.custody.protection(self.storage.volume.path)
-        return Opened(header, ours, protection, tuple(dict.fromkeys(warnings)))
+        return replace(payload, slots=(self.storage.custody.load().hold(),))
 
     def refuse(self, header: Header) -> None:
         """Raise KleidiError unless this volume may take a bundle of *header*."""
@@ -80,9 +73,10 @@ class Restorer:
         if not (survey.mounted or self.allow_unmounted):
             raise KleidiError(faults.VOLUME_NOT_MOUNTED)
 
-    def warnings(self, header: Header) -> tuple[Fault, ...]:
-        known = self.storage.anchor.read()
-        return (faults.ROLLED_BACK,) if known and known.generation > header.generation else ()
+    def warnings(self, header: Header, payload: Payload) -> tuple[Fault, ...]:
+        """What is known already of what would be missing."""
+        missing = self.storage.shortfall(Opened(header, payload, ""))
+        return (faults.ROLLED_BACK,) if missing else ()
 
     def _what_is_there(self, header: Header) -> str:
         try:

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from appliance.cli import (
+    anchor,
     auditing,
     backups,
     inspecting,
@@ -40,6 +41,7 @@ app.add_typer(slots.app, name="slot")
 app.command()(unsealing.unseal)
 app.command()(moving.adopt)
 app.add_typer(auditing.app, name="audit")
+app.add_typer(anchor.app, name="anchor")
 app.command()(inspecting.usage)
 
 

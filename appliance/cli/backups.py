@@ -136,11 +136,11 @@ def restore(
         _tell(told, output)
         return
     restorer = assembly.restorer(settings)
-    opened = restorer.run(header, payload, source=file.name, dry_run=dry_run)
-    recorded = bundles.record(settings, header, payload, file) if opened else None
+    done = restorer.run(header, payload, source=file.name, dry_run=dry_run)
+    recorded = bundles.record(settings, header, payload, file) if done else None
     told = Told.of("restored", str(file), header, payload, verified=number, recorded=recorded)
-    warnings = opened.warnings if opened else restorer.warnings(header)
-    _tell(replace(told, warnings=[str(fault) for fault in warnings], dry_run=dry_run), output)
+    warnings = done.said if done else [str(fault) for fault in restorer.warnings(header, payload)]
+    _tell(replace(told, warnings=list(warnings), dry_run=dry_run), output)
 
 
 def _tell(told: Told, output: Output) -> None:

@@ -52,7 +52,9 @@ def _fetch(settings: Settings, recipients: Recipients, reason: str, *, dry_run: 
         if error.fault is not faults.SERVER_UNREACHABLE:
             raise
         with assembly.offline(settings) as (opened, operations):
-            data = bundle.hand_out(opened, recipients, operations.audit, reason=reason, dry_run=dry_run)
+            kept = operations.workshop.storage
+            told = {"by": assembly.here(), "reason": reason}
+            data = bundle.hand_out(opened, recipients, kept, told, dry_run=dry_run)
             return Made(opened.header, opened.payload.keyset.hash, data)
     return Made(Header(reply.lineage, reply.generation), reply.keyset, reply.bundle)
 

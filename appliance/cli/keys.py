@@ -177,7 +177,7 @@ def _counted(settings: Settings, name: str, document: str) -> int | None:
 
 
 def _change(command: Command, output: Output) -> None:
-    changed = _carry_out(load(), command)
+    changed = carry_out(load(), command)
     if output is Output.JSON:
         typer.echo(changed.to_json())
     else:
@@ -185,7 +185,8 @@ def _change(command: Command, output: Output) -> None:
         typer.echo("\n".join([changed.to_text(), *advice]))
 
 
-def _carry_out(settings: Settings, command: Command) -> Changed:
+def carry_out(settings: Settings, command: Command) -> Changed:
+    """Through the server, or on the volume itself while none runs."""
     from appliance.service import client
 
     try:
@@ -194,7 +195,7 @@ def _carry_out(settings: Settings, command: Command) -> Changed:
         if error.fault is not faults.SERVER_UNREACHABLE:
             raise
         with assembly.offline(settings) as (opened, operations):
-            return Changed.of(operations.run(opened, command))
+            return Changed.of(operations.run(opened, replace(command, by=assembly.here())))
 
 
 def _rows(settings: Settings) -> list[KeyRow]:

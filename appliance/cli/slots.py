@@ -1,7 +1,7 @@
 """`kleidi slot …`: the ways into the seal. A passphrase and an identity stay in this process."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -156,4 +156,4 @@ def _carry_out(settings: Settings, order: Order) -> Changed:
         if error.fault is not faults.SERVER_UNREACHABLE:
             raise
         with assembly.offline(settings) as (opened, operations):
-            return Changed.of(Locksmith(operations).run(opened, order))
+            return Changed.of(Locksmith(operations).run(opened, replace(order, by=assembly.here())))

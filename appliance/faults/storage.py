@@ -2,7 +2,7 @@
 
 from appliance.faults.fault import Exit, Kind, fault
 
-_C, _W, _A, _X = Kind.CONFIGURATION, Kind.WAITING, Kind.WARNING, Kind.WRONG
+_C, _W, _A, _X, _R = Kind.CONFIGURATION, Kind.WAITING, Kind.WARNING, Kind.WRONG, Kind.REFUSED
 
 # A table reads better with a fault in three lines.
 # fmt: off
@@ -50,7 +50,25 @@ LINEAGE_FOREIGN = fault("E-LINEAGE-FOREIGN", _X, Exit.INTEGRITY,
     "Mount the right volume; if the change is meant, remove the anchor")
 ROLLED_BACK = fault("E-VOLUME-ROLLED-BACK", _A, Exit.DEGRADED,
     "the volume is older than what was seen here before; newer keys may be missing",
-    "Bring back the newest volume or backup")
+    "Bring back the newest volume or backup; until then nothing is changed (see `kleidi anchor show`)")
+VOLUME_OLD = fault("E-VOLUME-OLD", _R, Exit.REFUSED,
+    "the volume is known to be older than what was seen here, and what is built upon it would hide the loss",
+    "Bring back the newest volume or backup; if this is all there is, say so with `kleidi anchor accept`")
+VOLUME_CHANGED = fault("E-VOLUME-CHANGED", _R, Exit.REFUSED,
+    "the volume is not the one that this change began on, so nothing of it holds",
+    "Look what is mounted at KLEIDI_VOLUME_DIR and bring back what was; what is open is served all the same")
+VOLUME_GONE = fault("E-VOLUME-GONE", _A, Exit.DEGRADED,
+    "the volume is not what is being served from memory; the next start would not find these keys",
+    "Run `kleidi backup create` now, then bring back the volume that was mounted here")
+VOLUME_SPENT = fault("E-VOLUME-SPENT", _R, Exit.REFUSED,
+    "the number of the next generation has no place in a file's name",
+    "Look where so high a number comes from, the volume or the anchor; restore a backup into an empty volume")
+ANCHOR_NOTHING = fault("E-ANCHOR-NOTHING", _R, Exit.REFUSED,
+    "nothing that was seen here before is missing",
+    "There is nothing to accept; see `kleidi status`")
+ANCHOR_TYPED = fault("E-ANCHOR-TYPED", _R, Exit.REFUSED,
+    "the lineage typed is not the volume's",
+    "Copy it from `kleidi status`; what is accepted as lost is not looked for any more")
 ANCHOR_UNREADABLE = fault("E-ANCHOR-UNREADABLE", _A, Exit.REFUSED,
     "the anchor cannot be read",
     "Mend its permissions; if it is damaged, compare the lineage and remove it")

@@ -95,10 +95,14 @@ class Key:
 
 @dataclass(frozen=True)
 class KeySet:
-    """All keys of one lineage, exactly one of them PRIMARY."""
+    """All keys of one lineage, exactly one of them PRIMARY.
+
+    *skipped* are versions whose keys were lost for good: none is ever given to another key.
+    """
 
     lineage: str
     keys: tuple[Key, ...]
+    skipped: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError when the list is not one that a lineage can have."""
@@ -106,8 +110,9 @@ class KeySet:
             raise ValueError("a lineage is 12 hexadecimal digits")
         if any(key.lineage != self.lineage for key in self.keys):
             raise ValueError("a key of another lineage")
-        if [key.version for key in self.keys] != list(range(1, len(self.keys) + 1)):
-            raise ValueError("versions must count from 1 without a gap")
+        given = [version for version in range(1, self.newest + 1) if version not in self.skipped]
+        if [key.version for key in self.keys] != given or list(self.skipped) != sorted(self.skipped):
+            raise ValueError("versions must count from 1 without a gap that is not told")
         if len({key.object_id for key in self.keys}) != len(self.keys):
             raise ValueError("two keys with one object id")
         if len({key.id for key in self.keys}) != len(self.keys):
@@ -126,16 +131,40 @@ class KeySet:
         digest = hashlib.sha256(text.encode()).hexdigest()
         return f"{digest[:4]}-{digest[4:8]}"
 
-    def with_key(self, key: Key) -> "KeySet":
-        """The same list with *key* in the place of its version, or behind the last."""
-        keys = [*self.keys[: key.version - 1], key, *self.keys[key.version :]]
-        return replace(self, keys=tuple(keys))
+    @property
+    def newest(self) -> int:
+        """The highest version that was ever given, as far as this list knows."""
+        return len(self.keys) + len(self.skipped)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(key.id for key in self.keys)
+
+    def now(self, key: Key) -> Key:
+        """The key of *key*'s version, as it is in this list."""
+        return next(each for each in self.keys if each.version == key.version)
+
+    def with_keys(self, *changed: Key) -> "KeySet":
+        """The same list with each of *changed* in the place of its version, or behind the last.
+
+        Versions between the last and one behind it are skipped.
+        """
+        keys = {key.version: key for key in (*self.keys, *changed)}
+        given = set(range(self.newest + 1, max(keys) + 1)) - set(keys)
+        skipped = tuple(sorted({*self.skipped, *given}))
+        return replace(self, keys=tuple(keys[version] for version in sorted(keys)), skipped=skipped)
+
+    def without_versions_to(self, last: int) -> "KeySet":
+        """The same list where no version up to *last* will ever be given to a new key."""
+        return replace(self, skipped=(*self.skipped, *range(self.newest + 1, last + 1)))
 
     def to_json(self) -> dict[str, Any]:
-        return {"lineage": self.lineage, "keys": [key.to_json() for key in self.keys]}
+        skipped = {"skipped": list(self.skipped)} if self.skipped else {}
+        return {"lineage": self.lineage, "keys": [key.to_json() for key in self.keys], **skipped}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "KeySet":
         """Raise ValueError, KeyError or TypeError when *data* is not what to_json gave."""
         lineage = data["lineage"]
-        return cls(lineage, tuple(Key.from_json(lineage, key) for key in data["keys"]))
+        keys = tuple(Key.from_json(lineage, key) for key in data["keys"])
+        return cls(lineage, keys, tuple(data.get("skipped", ())))

@@ -19,11 +19,16 @@ def find(keyset: KeySet, name: str) -> Key:
     raise KleidiError(faults.KEY_NO_SUCH, f"{name}; there are {known}")
 
 
-def stage(keyset: KeySet, object_id: str, known_answer: bytes, now: Moment) -> KeySet:
+def next_version(keyset: KeySet, taken: int = 0) -> int:
+    """Above every version that there is and the highest one that anything remembers, *taken*."""
+    return max(keyset.newest, taken) + 1
+
+
+def stage(keyset: KeySet, object_id: str, known_answer: bytes, now: Moment, taken: int = 0) -> KeySet:
     """Add a key that decrypts and is announced nowhere yet."""
     refuse_second_staged(keyset)
-    version = len(keyset.keys) + 1
-    return keyset.with_key(Key(keyset.lineage, version, KeyState.STAGED, object_id, known_answer, now))
+    version = next_version(keyset, taken)
+    return keyset.with_keys(Key(keyset.lineage, version, KeyState.STAGED, object_id, known_answer, now))
 
 
 def refuse_second_staged(keyset: KeySet) -> None:
@@ -32,12 +37,14 @@ def refuse_second_staged(keyset: KeySet) -> None:
             raise KleidiError(faults.KEY_STAGED_ALREADY, key.id)
 
 
-def adopt(keyset: KeySet, object_id: str, known_answer: bytes, adopted: Adopted, now: Moment) -> KeySet:
+def adopt(  # noqa: PLR0913, PLR0917  all that is known of a key meets here
+    keyset: KeySet, object_id: str, known_answer: bytes, adopted: Adopted, now: Moment, taken: int = 0
+) -> KeySet:
     """Add another plugin's key: it decrypts and never encrypts."""
     refuse_second_adopted(keyset, adopted)
-    version = len(keyset.keys) + 1
+    version = next_version(keyset, taken)
     key = Key(keyset.lineage, version, KeyState.RETIRED, object_id, known_answer, now, adopted)
-    return keyset.with_key(key)
+    return keyset.with_keys(key)
 
 
 def refuse_second_adopted(keyset: KeySet, adopted: Adopted) -> None:
@@ -50,26 +57,23 @@ def promote(keyset: KeySet, key: Key, now: Moment) -> KeySet:
     _demand(key, "promote", KeyState.STAGED)
     retired = replace(keyset.primary, state=KeyState.RETIRED, since=now)
     # Both at once: between two steps there would be no primary key, or two.
-    keys = list(keyset.keys)
-    keys[retired.version - 1] = retired
-    keys[key.version - 1] = replace(key, state=KeyState.PRIMARY, since=now)
-    return replace(keyset, keys=tuple(keys))
+    return keyset.with_keys(retired, replace(key, state=KeyState.PRIMARY, since=now))
 
 
 def retire(keyset: KeySet, key: Key, now: Moment) -> KeySet:
     """Give up the staged *key*. It still decrypts, for another node may have used it."""
     _demand(key, "retire", KeyState.STAGED)
-    return keyset.with_key(replace(key, state=KeyState.RETIRED, since=now))
+    return keyset.with_keys(replace(key, state=KeyState.RETIRED, since=now))
 
 
 def disable(keyset: KeySet, key: Key, now: Moment) -> KeySet:
     _demand(key, "disable", KeyState.RETIRED)
-    return keyset.with_key(replace(key, state=KeyState.DISABLED, since=now))
+    return keyset.with_keys(replace(key, state=KeyState.DISABLED, since=now))
 
 
 def enable(keyset: KeySet, key: Key, now: Moment) -> KeySet:
     _demand(key, "enable", KeyState.DISABLED)
-    return keyset.with_key(replace(key, state=KeyState.RETIRED, since=now))
+    return keyset.with_keys(replace(key, state=KeyState.RETIRED, since=now))
 
 
 def destroy(keyset: KeySet, key: Key, typed: str, wait_seconds: int, now: Moment) -> KeySet:
@@ -81,7 +85,7 @@ def destroy(keyset: KeySet, key: Key, typed: str, wait_seconds: int, now: Moment
     waited = min(now.unix - key.since.unix, now.served - key.since.served)
     if waited < wait_seconds:
         raise KleidiError(faults.KEY_TOO_EARLY, f"{max(waited, 0)} of {wait_seconds} seconds")
-    return keyset.with_key(replace(key, state=KeyState.DESTROYED, since=now))
+    return keyset.with_keys(replace(key, state=KeyState.DESTROYED, since=now))
 
 
 def _demand(key: Key, verb: str, *states: KeyState) -> None:

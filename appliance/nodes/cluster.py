@@ -1,17 +1,20 @@
 """Giving the keys to another node, and taking them from one."""
 
+import logging
 from dataclasses import dataclass, replace
 
 from appliance.backup.age import Recipients
 from appliance.backup.bundle import make
 from appliance.backup.restore import Restorer
 from appliance.keys.keyset import KeySet, KeyState
+from appliance.logs import event
 from appliance.nodes import merge
 from appliance.nodes.evidence import steps_to_join
 from appliance.ops.operations import Operations, Outcome
 from appliance.provision.observe import observe
 from appliance.provision.plan import Policy
 from appliance.volume import memory
+from appliance.volume.commit import Change, Done
 from appliance.volume.generations import VolumeState
 from appliance.volume.opening import Opened
 from appliance.volume.payload import Payload
@@ -35,18 +38,26 @@ class Cluster:
     def export(self, current: Opened, recipient: str, by: str = "") -> tuple[bytes, Outcome]:
         """All keys for that *recipient* alone. Needs the volume's lock."""
         sealer = Recipients((recipient,))
+        adrift = self.operations.workshop.storage.adrift(current)
         if not current.payload.shared:
             # Before anybody has them: a node that shares its keys must never again go ahead alone.
             payload = replace(current.payload, shared=True)
-            current = self._commit(current, payload, "share", by, destroyed=False)
+            if adrift:
+                current = replace(current, payload=payload)
+            else:
+                current = self._commit(current, payload, "share", by, destroyed=False).opened
         keyset, header = current.payload.keyset, current.header
         told = {"by": by, "recipient": recipient, "keyset": keyset.hash, "generation": header.generation}
-        self.operations.audit.append("node-export", phase="done", **told)
+        if adrift:
+            # The volume is not ours to write on, and these may be the only keys that are left.
+            event(logging.WARNING, "keys are exported without a line in the audit log", detail=adrift, **told)
+        else:
+            self.operations.audit.append("node-export", phase="done", **told)
         bundle = make(current.payload, header, sealer)
         said = f"{len(keyset.keys)} keys of lineage {keyset.lineage} for {recipient}"
         return bundle, Outcome(current, keyset.primary, (said,))
 
-    def enter(self, payload: Payload, *, dry_run: bool) -> Outcome:
+    def enter(self, payload: Payload, *, dry_run: bool, by: str = "") -> Outcome:
         """Bring an empty volume its first generation. Takes the lock; a kill leaves it empty or sealed."""
         workshop = self.operations.workshop
         storage, lineage = workshop.storage, payload.keyset.lineage
@@ -59,15 +70,17 @@ class Cluster:
         # A count of this node's own, that goes on from what is remembered of the volume before.
         generation = (seen.remembered.generation if seen.remembered else 0) + 1
         header = Header(lineage, generation)
-        restorer = Restorer(storage, self.operations.audit, self.allow_unmounted, "node-join")
-        opened = restorer.run(header, ours, source=_SOURCE, dry_run=dry_run)
+        restorer = Restorer(self.operations.committer, self.allow_unmounted, "node-join", by)
+        done = restorer.run(header, ours, source=_SOURCE, dry_run=dry_run)
         verb = "would join" if dry_run else "joined"
         said = f"{verb} lineage {lineage} with {len(ours.keyset.keys)} keys"
-        there = opened or Opened(Header(lineage, 0), ours, "")
-        return Outcome(there, ours.keyset.primary, (said,))
+        if done is None:
+            return Outcome(Opened(Header(lineage, 0), ours, ""), ours.keyset.primary, (said,))
+        return Outcome(done.opened, ours.keyset.primary, (said, *done.said))
 
     def update(self, current: Opened, payload: Payload, *, dry_run: bool, by: str = "") -> Outcome:
         """Go over to a newer key set of the same lineage, as the next generation. Needs the lock."""
+        self.operations.committer.demand(current)
         held = current.payload.keyset
         keyset = merge.updated(held, payload.keyset, self.operations.ledger.now())
         primary = keyset.primary
@@ -76,21 +89,17 @@ class Cluster:
         said = _news(held, keyset)
         if dry_run:
             return Outcome(current, primary, tuple(f"would take: {each}" for each in said))
-        ours = replace(payload, keyset=keyset, slots=current.payload.slots, shared=True)
-        destroyed = any(
-            key.state is KeyState.DESTROYED and old.state is not key.state
-            for key, old in zip(keyset.keys, held.keys, strict=False)
-        )
-        return Outcome(self._commit(current, ours, "node-join", by, destroyed=destroyed), primary, said)
+        losses = dict.fromkeys((*current.payload.losses, *payload.losses))
+        ours = replace(payload, keyset=keyset, slots=current.payload.slots, shared=True, losses=tuple(losses))
+        gone = {key.version for key in keyset.keys if key.state is KeyState.DESTROYED}
+        destroyed = any(key.version in gone and key.state is not KeyState.DESTROYED for key in held.keys)
+        done = self._commit(current, ours, "node-join", by, destroyed=destroyed)
+        return Outcome(done.opened, primary, (*said, *done.said))
 
-    def _commit(self, current: Opened, payload: Payload, op: str, by: str, *, destroyed: bool) -> Opened:
-        ours = self.operations
-        told = {"by": by, "keyset": payload.keyset.hash, "generation": current.header.generation + 1}
-        ours.audit.append(op, phase="begin", **told)
+    def _commit(self, current: Opened, payload: Payload, op: str, by: str, *, destroyed: bool) -> Done:
         # A destroyed key must not be found in the generations before.
-        opened = ours.workshop.commit(current, payload, ours.before, keep=1 if destroyed else 3)
-        ours.audit.append(op, phase="done", **told)
-        return opened
+        change = Change(op, by, {"keyset": payload.keyset.hash}, purges=destroyed)
+        return self.operations.committer.commit(current, payload, change)
 
 
 def _news(held: KeySet, keyset: KeySet) -> tuple[str, ...]:

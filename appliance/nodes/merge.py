@@ -23,22 +23,25 @@ def updated(held: KeySet, brought: KeySet, now: Moment) -> KeySet:
         raise KleidiError(
             faults.LINEAGE_FOREIGN, f"{held.lineage} is held here, {brought.lineage} was brought"
         )
-    for ours, theirs in zip(held.keys, brought.keys, strict=False):
+    there = {key.version: key for key in brought.keys}
+    both = [(ours, there[ours.version]) for ours in held.keys if ours.version in there]
+    for ours, theirs in both:
         if (ours.id, ours.known_answer) != (theirs.id, theirs.known_answer):
             raise KleidiError(faults.KEYSET_CONFLICT, f"here {ours.id}, there {theirs.id}")
-    if missing := held.keys[len(brought.keys) :]:
-        raise KleidiError(faults.BUNDLE_STALE, "it lacks " + ", ".join(key.id for key in missing))
-    for ours, theirs in zip(held.keys, brought.keys, strict=False):
+    if missing := [key.id for key in held.keys if key.version not in there]:
+        raise KleidiError(faults.BUNDLE_STALE, "it lacks " + ", ".join(missing))
+    for ours, theirs in both:
         if _ORDER.index(theirs.state) < _ORDER.index(ours.state):
             raise KleidiError(faults.BUNDLE_STALE, f"{ours.id} is {ours.state} here, {theirs.state} there")
-    known = dict(zip(brought.keys, held.keys, strict=False))
+    known = {theirs: ours for ours, theirs in both}
     keys = (
         replace(key, since=known[key].since)
         if key in known and known[key].state is key.state
         else _on_our_clock(key, now)
         for key in brought.keys
     )
-    return replace(brought, keys=tuple(keys))
+    # What was lost here and is not there either stays lost: its version is not given again.
+    return replace(brought, keys=tuple(keys)).without_versions_to(held.newest)
 
 
 def _on_our_clock(key: Key, now: Moment) -> Key:

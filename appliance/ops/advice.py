@@ -26,6 +26,12 @@ def after(verb: Verb, name: str) -> list[str]:
         ]
     if verb is Verb.DISABLE:
         return ["", f"If anything misses it: kleidi key enable {name}"]
+    if verb is Verb.ACCEPT:
+        return [
+            "",
+            "What was encrypted under a lost key cannot be read: count it with kleidi usage, and bring those",
+            "objects back from where they came. If the key turns up after all: kleidi node join",
+        ]
     if verb is Verb.DESTROY:
         return ["", "Copies of it remain in older backups and perhaps on the disk itself."]
     return []

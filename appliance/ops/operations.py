@@ -12,10 +12,10 @@ from appliance.keys.keyset import Adopted, Key, KeySet, KeyState
 from appliance.ops import check
 from appliance.ops.workshop import Workshop
 from appliance.volume.audit import AuditLog
+from appliance.volume.commit import Change, Committer, Hook
 from appliance.volume.ledger import Ledger
 from appliance.volume.opening import Opened
-from appliance.volume.payload import FoundToken, Payload, TokenImage
-from appliance.volume.seal import Header
+from appliance.volume.payload import FoundToken, Loss, TokenImage
 
 
 class Verb(StrEnum):
@@ -27,6 +27,7 @@ class Verb(StrEnum):
     ENABLE = "enable"
     DESTROY = "destroy"
     ADOPT = "adopt"
+    ACCEPT = "accept"
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,20 @@ class Operations:
     ledger: Ledger
     destroy_wait_seconds: int
     backed_up: Callable[[KeySet], bool | None] = lambda _keyset: None
-    before: tuple[Callable[[Header, Payload], None], ...] = ()
+    before: tuple[Hook, ...] = ()
     require_backup: bool = False
+
+    @property
+    def committer(self) -> Committer:
+        workshop = self.workshop
+        return Committer(workshop.storage, workshop.changer, workshop.memory_dir, self.before)
 
     def run(self, current: Opened, command: Command) -> Outcome:
         """Do it, or raise KleidiError with nothing changed."""
         keyset = current.payload.keyset
+        if command.verb is Verb.ACCEPT:
+            return self._accept(current, command)
+        self.committer.demand(current)
         if command.expect_keyset and command.expect_keyset != keyset.hash:
             raise KleidiError(faults.KEYSET_DIFFERS, f"expected {command.expect_keyset}, is {keyset.hash}")
         self._demand_agreement(current, command)
@@ -101,11 +110,13 @@ class Operations:
             raise KleidiError(
                 faults.TOKEN_NOT_ADOPTED, f"key label {found.key_label!r} can be no key id"
             ) from error
+        self.committer.demand(current)
         keyset = current.payload.keyset
         lifecycle.refuse_second_adopted(keyset, theirs)
         image, object_id, answer, private = self.workshop.adopt(current.payload.token, found)
-        taken = lifecycle.adopt(keyset, object_id, answer, theirs, self.ledger.now())
-        outcome = self._commit(current, command, taken, taken.keys[-1], image)
+        highest = self.workshop.storage.highest_version(current)
+        adopted_set = lifecycle.adopt(keyset, object_id, answer, theirs, self.ledger.now(), highest)
+        outcome = self._commit(current, command, adopted_set, adopted_set.keys[-1], image)
         if private:
             return outcome
         warning = (
@@ -127,10 +138,12 @@ class Operations:
     def _stage(self, current: Opened, command: Command) -> Outcome:
         keyset, object_id = current.payload.keyset, secrets.token_hex(16)
         lifecycle.refuse_second_staged(keyset)
+        highest = self.workshop.storage.highest_version(current)
         if command.dry_run:
-            return Outcome(current, keyset.primary, (f"would stage v{len(keyset.keys) + 1}",))
+            version = lifecycle.next_version(keyset, highest)
+            return Outcome(current, keyset.primary, (f"would stage v{version}",))
         image, answer = self.workshop.extend(current.payload.token, object_id)
-        staged = lifecycle.stage(keyset, object_id, answer, self.ledger.now())
+        staged = lifecycle.stage(keyset, object_id, answer, self.ledger.now(), highest)
         return self._commit(current, command, staged, staged.keys[-1], image)
 
     def _rotate(self, current: Opened, command: Command) -> Outcome:
@@ -140,7 +153,9 @@ class Operations:
             # A key that does not exist yet is in no backup: with the gate closed there is nothing to begin.
             self._demand_backup(current.payload.keyset, command, ahead=True)
         if command.dry_run:
-            name = staged.name if staged else f"v{len(current.payload.keyset.keys) + 1}, to be staged first"
+            highest = self.workshop.storage.highest_version(current)
+            version = lifecycle.next_version(current.payload.keyset, highest)
+            name = staged.name if staged else f"v{version}, to be staged first"
             return Outcome(current, current.payload.keyset.primary, (f"would promote {name}",))
         if staged is None:
             outcome = self._stage(current, replace(command, verb=Verb.STAGE))
@@ -176,6 +191,31 @@ class Operations:
         image = self.workshop.reduce(current.payload.token, key.object_id)
         return self._commit(current, command, gone, key, image)
 
+    def _accept(self, current: Opened, command: Command) -> Outcome:
+        """Say that this is all there is: what was seen here before and is missing is lost."""
+        storage, keyset = self.workshop.storage, current.payload.keyset
+        self.committer.demand(current, accepts=True)
+        missing = storage.shortfall(current)
+        if missing is None:
+            raise KleidiError(faults.ANCHOR_NOTHING)
+        named = ", ".join(missing.keys) or "no key is known to be"
+        if command.dry_run:
+            return Outcome(current, keyset.primary, (f"would accept as lost: {named}", missing.why))
+        if command.typed != keyset.lineage:
+            raise KleidiError(faults.ANCHOR_TYPED, f"typed {command.typed or 'nothing'}")
+        now = self.ledger.now()
+        loss = Loss(now.unix, missing.generation, current.header.generation, missing.keys, command.reason)
+        payload = replace(
+            current.payload,
+            keyset=keyset.without_versions_to(storage.highest_version(current)),
+            losses=(*current.payload.losses, loss),
+        )
+        told = {"lost": list(missing.keys), "seen": missing.generation, "reason": command.reason}
+        done = self.committer.commit(
+            current, payload, Change("anchor-accept", command.by, told, accepts=True)
+        )
+        return Outcome(done.opened, keyset.primary, (f"accepted as lost: {named}", *done.said))
+
     def _demand(
         self,
         judge: Callable[[list[check.Condition]], bool],
@@ -204,23 +244,16 @@ class Operations:
     def _commit(
         self, current: Opened, command: Command, keyset: KeySet, key: Key, image: TokenImage
     ) -> Outcome:
-        now_key = keyset.keys[key.version - 1]
+        now_key = keyset.now(key)
         if command.dry_run:
             return Outcome(current, key, (f"would make {key.id} {now_key.state}",))
-        told = {"by": command.by, "key_id": now_key.id, "keyset": keyset.hash, "reason": command.reason}
+        told: dict[str, object] = {"key_id": now_key.id, "keyset": keyset.hash, "reason": command.reason}
         if command.without_backup:
             told["without_backup"] = "true"
-        generation = current.header.generation + 1
-        self.audit.append(command.verb, phase="begin", generation=generation, force=command.force, **told)
-        payload = replace(current.payload, keyset=keyset, token=image)
+        if command.force:
+            told["force"] = True
         # A destroyed key must not be found in the generations before.
-        keep = 1 if command.verb is Verb.DESTROY else 3
-        opened = self.workshop.commit(current, payload, self.before, keep=keep)
-        said = [f"{now_key.id} is {now_key.state}"]
-        said += [str(fault) for fault in opened.warnings if fault not in current.warnings]
-        try:
-            self.audit.append(command.verb, phase="done", generation=generation, **told)
-        except KleidiError as error:
-            # It is done all the same: what begins it in the log names the generation it led to.
-            said.append(f"it is done, but the audit log does not say so ({error.detail})")
-        return Outcome(opened, now_key, tuple(said))
+        change = Change(command.verb, command.by, told, purges=command.verb is Verb.DESTROY)
+        payload = replace(current.payload, keyset=keyset, token=image)
+        done = self.committer.commit(current, payload, change)
+        return Outcome(done.opened, now_key, (f"{now_key.id} is {now_key.state}", *done.said))

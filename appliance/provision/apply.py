@@ -49,7 +49,7 @@ class Provisioner:
         sealed = self._steps() == (Step.VERIFY,)
         if sealed:
             opened = self._storage.open()
-            if self._storage.remembers(opened.header) and not self._storage.leftovers():
+            if self._storage.remembers(opened) and not self._storage.leftovers():
                 return opened
         try:
             with self._storage.volume.lock():
@@ -67,7 +67,7 @@ class Provisioner:
         """Open what there is and complete what an interrupted run left undone."""
         opened = self._storage.open()
         self._storage.sweep()
-        warnings = self._storage.remember(opened.header)
+        warnings = self._storage.remember(opened)
         return replace(opened, warnings=tuple(dict.fromkeys((*opened.warnings, *warnings))))
 
     def _steps(self) -> tuple[Step, ...]:

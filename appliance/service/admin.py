@@ -99,7 +99,8 @@ class Admin:
 
     async def bundle(self, request: pb.BundleRequest) -> pb.BundleReply:
         recipients = Recipients(tuple(request.recipients))
-        data, opened = await self._foreman.bundle(recipients, request.reason, dry_run=request.dry_run)
+        by = calls.CALLER.get()
+        data, opened = await self._foreman.bundle(recipients, request.reason, dry_run=request.dry_run, by=by)
         return pb.BundleReply(
             bundle=data,
             lineage=opened.header.lineage,

@@ -1,12 +1,14 @@
 """The foreman: one change at a time, done beside the calls and finished even if the caller hangs up."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from appliance.backup.age import Recipients
 from appliance.backup.bundle import hand_out
+from appliance.faults import KleidiError
 from appliance.keys import lifecycle
 from appliance.keys.keyset import Key
 from appliance.ops.check import Condition, may_destroy, may_disable
@@ -32,14 +34,19 @@ class Foreman:
     async def adopt(self, found: FoundToken, annotation: str, command: Command) -> Outcome:
         return await self.do(lambda opened: self._operations.adopt(opened, found, annotation, command))
 
-    async def bundle(self, recipients: Recipients, reason: str, *, dry_run: bool) -> tuple[bytes, Opened]:
+    async def bundle(
+        self, recipients: Recipients, reason: str, *, dry_run: bool, by: str
+    ) -> tuple[bytes, Opened]:
         """All keys for *recipients*, and what they were taken from."""
+        storage, told = self._operations.workshop.storage, {"by": by, "reason": reason}
         return await self.do(
-            lambda opened: (
-                hand_out(opened, recipients, self._operations.audit, reason=reason, dry_run=dry_run),
-                opened,
-            )
+            lambda opened: (hand_out(opened, recipients, storage, told, dry_run=dry_run), opened)
         )
+
+    async def catch_up(self) -> None:
+        """Go over to a generation that is newer than what is served. Raises KleidiError when it does not."""
+        async with self._busy:
+            await self._keeper.switch()
 
     async def do(self, work: Callable[[Opened], T]) -> T:
         """Raises KleidiError with nothing changed, or with what was committed being served."""
@@ -59,10 +66,14 @@ class Foreman:
         async with self._busy:
             opened = self._keeper.opened()
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._thread, work, opened)
-            finally:
-                # What is on the volume is what holds, also when only a part of the work was done.
-                await self._keeper.switch()
+                done = await asyncio.get_running_loop().run_in_executor(self._thread, work, opened)
+            except BaseException:
+                # Only a part of the work may have been done, and that holds.
+                with contextlib.suppress(KleidiError):
+                    await self._keeper.switch()
+                raise
+            await self._keeper.switch()
+            return done
 
     async def _begin(self, work: Callable[[], T]) -> T:
         async with self._busy:

@@ -9,9 +9,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TypeVar
 
 from appliance import faults
@@ -29,11 +30,14 @@ _LAST_RETRY_SECONDS = 2.0
 # An operator waits for the answer; a thousand keys are proved within a second.
 _SETTLE_SECONDS = 15.0
 # The provisioner is at work beside us: a first boot must not wait for a slow retry.
-_PASSING = (faults.PROVISIONING, faults.VOLUME_LOCKED)
+_PASSING = (faults.PROVISIONING, faults.VOLUME_LOCKED, faults.STARTING)
+_PROVISIONER_SECONDS = 5.0
 # A proof counts for this many probe periods: one may fail to run, not two.
 _PROOF_PERIODS = 3
 
 T = TypeVar("T")
+
+_NONE: Mapping[Fault, str] = MappingProxyType({})
 
 
 class Keeper:
@@ -53,6 +57,8 @@ class Keeper:
         self._gate.set()
         self._retry = asyncio.Event()
         self._remarks: dict[Fault, str] = {}
+        # Of those, what was found when the volume was opened.
+        self._found: set[Fault] = set()
         self._stuck: Exception | None = None
 
     def standing(self) -> Standing:
@@ -62,10 +68,7 @@ class Keeper:
             return standing
         if time.monotonic() - self._proved_at > _PROOF_PERIODS * self._probe_seconds:
             return replace(standing, reason=faults.PROBE_STALE)
-        if standing.reason is None and self._remarks:
-            fault, detail = next(iter(self._remarks.items()))
-            return replace(standing, reason=fault, detail=detail)
-        return standing
+        return standing.told(*self._remarks.items())
 
     def remark(self, fault: Fault, detail: str = "") -> None:
         """Add something that somebody should look at, while calls go on."""
@@ -131,14 +134,18 @@ class Keeper:
             await asyncio.sleep(_FIRST_RETRY_SECONDS)
 
     async def switch(self) -> None:
-        """Go over to the newest generation if there is one. Calls wait meanwhile, none is refused."""
-        if await self._on_thread(self._strongroom.newest) == self._standing.generation:
+        """Go over to a newer generation if there is one. Calls wait meanwhile, none is refused.
+
+        Raises KleidiError when what is there cannot be gone over to: then all is served as before.
+        """
+        if not self._standing.serves:
             return
+        opened = await self._on_thread(self._strongroom.ahead)
+        if opened is None:
+            return
+        self._gate.clear()
         started = time.monotonic()
         try:
-            opened = await self._on_thread(self._strongroom.look)
-            self._gate.clear()
-            started = time.monotonic()
             standing = await self._on_thread(lambda: self._strongroom.switch(opened))
         except Exception as error:
             # Neither here nor there: nothing is told or done by halves until all is opened anew.
@@ -147,23 +154,37 @@ class Keeper:
             self._doubt.set()
             raise
         else:
-            self._stand(standing)
+            self._stand(standing, self._strongroom.warnings())
             self._proved_at = time.monotonic()
             pause = round((self._proved_at - started) * 1000, 1)
             event(logging.INFO, "switched", generation=standing.generation, milliseconds=pause)
         finally:
             self._gate.set()
 
+    def revise(self, opened: Opened) -> None:
+        self._strongroom.revise(opened)
+
     async def run(self) -> None:
         """Open, watch, open again: until cancelled."""
-        delay = _FIRST_RETRY_SECONDS
+        try:
+            await self._run()
+        finally:
+            await asyncio.shield(self._on_thread(self._strongroom.leave))
+
+    async def _run(self) -> None:
+        delay, begun = _FIRST_RETRY_SECONDS, time.monotonic()
         while True:
             try:
                 await self._open()
                 delay = _FIRST_RETRY_SECONDS
                 await self._watch()
             except KleidiError as error:
-                self._stand(Standing(error.fault, error.detail))
+                held = error.fault is faults.VOLUME_LOCKED
+                if held and time.monotonic() - begun < _PROVISIONER_SECONDS:
+                    # At a first boot the provisioner has it for a moment, and all is well.
+                    self._stand(Standing(faults.STARTING, error.detail))
+                else:
+                    self._stand(Standing(error.fault, error.detail))
             except Exception:  # noqa: BLE001  whatever it was, trying again may help and dying does not
                 log.exception("the token could not be opened")
                 self._stand(Standing(faults.INTERNAL))
@@ -182,9 +203,10 @@ class Keeper:
     async def _open(self) -> None:
         started = time.monotonic()
         standing = await self._on_thread(self._strongroom.open)
+        warnings = await self._on_thread(self._strongroom.warnings)
         self._proved_at = time.monotonic()
         event(logging.INFO, "token open", milliseconds=round((self._proved_at - started) * 1000))
-        self._stand(standing)
+        self._stand(standing, warnings)
 
     async def _watch(self) -> None:
         """Prove the token now and then, and at once when a call came to doubt it."""
@@ -201,7 +223,12 @@ class Keeper:
     async def _on_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
-    def _stand(self, standing: Standing) -> None:
+    def _stand(self, standing: Standing, warnings: Mapping[Fault, str] = _NONE) -> None:
+        for fault in self._found - warnings.keys():
+            self.withdraw(fault)
+        for fault, detail in warnings.items():
+            self.remark(fault, detail)
+        self._found = set(warnings)
         if standing != self._standing:
             reason = standing.reason
             waiting = reason is None or reason.kind is Kind.WAITING

@@ -37,7 +37,8 @@ class KeyManagement:
         standing = self._keeper.standing()
         if not standing.serves or standing.keyset is None:
             raise KleidiError(standing.reason or faults.STARTING, standing.detail)
-        healthz = answers.text(standing.reason) if standing.reason else "ok"
+        # Whatever stands here makes the API server's /readyz and /healthz fail, so it must hurt a call.
+        healthz = answers.text(standing.failing) if standing.failing else "ok"
         return pb.StatusResponse(version=VERSION, healthz=healthz, key_id=standing.keyset.primary.id)
 
     async def encrypt(self, request: pb.EncryptRequest) -> pb.EncryptResponse:

@@ -8,6 +8,7 @@ from appliance.nodes.invitation import Invitations
 from appliance.ops.operations import Outcome
 from appliance.service import calls
 from appliance.service.foreman import Foreman
+from appliance.service.keeper import Keeper
 from appliance.volume.payload import Payload
 from proto.admin import admin_pb2 as pb
 
@@ -15,11 +16,13 @@ from proto.admin import admin_pb2 as pb
 class Nodes:
     def __init__(
         self,
+        keeper: Keeper,
         foreman: Foreman,
         cluster: Cluster,
         invitations: Invitations,
         changed: Callable[[Outcome], pb.ChangeReply],
     ) -> None:
+        self._keeper = keeper
         self._foreman = foreman
         self._cluster = cluster
         self._invitations = invitations
@@ -40,6 +43,7 @@ class Nodes:
         bundle, outcome = await self._foreman.do(
             lambda opened: self._cluster.export(opened, request.recipient, by)
         )
+        self._keeper.revise(outcome.opened)
         keyset = outcome.opened.payload.keyset.hash
         generation = outcome.opened.header.generation
         return pb.ExportReply(bundle=bundle, keyset=keyset, generation=generation)
@@ -57,4 +61,4 @@ class Nodes:
             return await self._foreman.do(
                 lambda opened: self._cluster.update(opened, payload, dry_run=dry_run, by=by)
             )
-        return await self._foreman.begin(lambda: self._cluster.enter(payload, dry_run=dry_run))
+        return await self._foreman.begin(lambda: self._cluster.enter(payload, dry_run=dry_run, by=by))

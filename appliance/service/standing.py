@@ -1,6 +1,6 @@
 """How the appliance stands at one moment, as a value."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from appliance import faults
@@ -19,15 +19,51 @@ class State(StrEnum):
     FAILED = "FAILED"
 
 
+Reason = tuple[Fault, str]
+
+# Of what hurts no call yet, what will hurt most comes first; the others as they came.
+_WORST_FIRST = (
+    faults.KEY_UNREADABLE,
+    faults.VOLUME_GONE,
+    faults.ROLLED_BACK,
+    faults.SOCKET_TAKEN,
+    faults.SEAL_KEY_GONE,
+)
+
+
 @dataclass(frozen=True)
 class Standing:
-    """*reason* is None only when a round trip with the primary key succeeded recently."""
+    """*reason* is None only when a round trip with the primary key succeeded recently.
+
+    *also* are all further reasons with their details, less grave than the first.
+    """
 
     reason: Fault | None = faults.STARTING
     detail: str = field(default="", compare=False)
     keyset: KeySet | None = None
     generation: int = 0
     protection: str = ""
+    also: tuple[Reason, ...] = field(default=(), compare=False)
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Everything that is to be told, worst first."""
+        return ((self.reason, self.detail), *self.also) if self.reason else ()
+
+    @property
+    def failing(self) -> Fault | None:
+        """Why a call may fail although it serves: a warning hurts none, and must not look as if it did."""
+        return next((fault for fault, _ in self.reasons if fault.kind is Kind.DEGRADED), None)
+
+    def told(self, *more: Reason) -> "Standing":
+        """The same with *more* reasons, if it serves: else there is only one."""
+        if not self.serves:
+            return self
+        reasons = sorted((*self.reasons, *more), key=_gravity)
+        if not reasons:
+            return self
+        (reason, detail), *also = reasons
+        return replace(self, reason=reason, detail=detail, also=tuple(also))
 
     @property
     def serves(self) -> bool:
@@ -48,3 +84,8 @@ class Standing:
             Exit.UNPROVISIONED: State.UNPROVISIONED,
         }
         return by_exit.get(exits, State.FAILED)
+
+
+def _gravity(reason: Reason) -> int:
+    known = reason[0] in _WORST_FIRST
+    return _WORST_FIRST.index(reason[0]) if known else len(_WORST_FIRST)

@@ -1,14 +1,19 @@
-"""The open token and its proofs, step by step and without a clock. All of it runs on the token's thread."""
+"""The open token and its proofs, step by step and without a clock. All of it runs on the token's thread.
+
+What was opened and proved once is not given up because of what the disk looks like later: it goes on to a
+newer generation that follows from it, and is opened again from memory when the token is lost.
+"""
 
 import contextlib
 import logging
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from appliance import faults
-from appliance.faults import Kind, KleidiError
+from appliance.faults import Fault, Kind, KleidiError
 from appliance.keys.cipher import Cipher, CipherError
 from appliance.keys.keyring import Keyring
 from appliance.keys.keyset import Key, KeySet, KeyState
@@ -19,6 +24,8 @@ from appliance.volume import memory
 from appliance.volume.opening import Opened, Storage
 from appliance.volume.payload import TokenImage
 from appliance.volume.slot import Unwrapper
+
+_ORDER = list(KeyState)
 
 
 class TokenOpener(Cipher, Protocol):
@@ -34,7 +41,7 @@ class TokenOpener(Cipher, Protocol):
 
 
 class Strongroom:
-    """Closed until open() succeeds; holds the volume's lock and the token's directory while it is open."""
+    """Closed until open() succeeds; from then on it holds the volume's lock, until leave()."""
 
     def __init__(
         self,
@@ -50,12 +57,14 @@ class Strongroom:
         self._memory_dir = memory_dir
         self._why_not_sealed = why_not_sealed
         self._take_up = take_up
-        self._held = contextlib.ExitStack()
+        self._lock = contextlib.ExitStack()
+        self._lodging = contextlib.ExitStack()
         self._room: Path | None = None
         self._opened: Opened | None = None
         self._keyring: Keyring | None = None
         # What the seal was last opened with or keeps inside: the key file may go away meanwhile.
         self._openers: Sequence[Unwrapper] = ()
+        self._warnings: tuple[Fault, ...] = ()
 
     @property
     def waits(self) -> bool:
@@ -76,64 +85,91 @@ class Strongroom:
 
     def open(self) -> Standing:
         """Open the newest generation and prove every key; raise KleidiError with the reason if not."""
+        opened = self._again() if self._opened else self._for_the_first_time()
+        self._room = self._lodging.enter_context(memory.room(self._memory_dir))
+        standing = self._enter(opened, anew=True)
+        if not self._storage.adrift(opened):
+            self._storage.forget(opened)
+        self._take_up(opened.keyset)
+        return standing
+
+    def _for_the_first_time(self) -> Opened:
         if refusal := self._why_not_sealed():
             raise KleidiError(refusal.fault, refusal.detail)
-        self._held.enter_context(self._storage.volume.lock())
-        self._room = self._held.enter_context(memory.room(self._memory_dir))
-        opened = self._storage.open(self._openers)
-        standing = self._enter(opened, anew=True)
-        self._storage.forget(opened)
-        self._take_up(opened.payload.keyset)
-        return standing
+        self._lock.enter_context(self._storage.volume.lock())
+        return self._storage.open(self._openers)
+
+    def _again(self) -> Opened:
+        """The token was lost, not what it was made of: the volume's newest, or the one in memory."""
+        try:
+            return self.ahead() or self.opened
+        except KleidiError as error:
+            event(logging.WARNING, "opened again from memory", detail=str(error))
+            return self.opened
 
     def admit(self, opener: Unwrapper) -> None:
         """Open with *opener* from here on, for the life of this process, if it opens what is there."""
         self._storage.open([opener])
         self._openers = [opener]
 
-    def look(self) -> Opened:
-        """The newest generation, read and remembered while calls go on: what takes the time of a disk."""
+    def revise(self, opened: Opened) -> None:
+        """Go on from *opened*, the same generation with something in it that could not be committed."""
+        if opened.digest == self.opened.digest:
+            self._opened = opened
+
+    def ahead(self) -> Opened | None:
+        """A newer generation that goes on from what is served, read and remembered while calls go on.
+
+        None when there is none, or when the volume is not the one that was opened. Raises KleidiError for one
+        that does not follow: whatever it is, these keys are not in it.
+        """
+        volume, held = self._storage.volume, self.opened
+        if volume.why_changed() or volume.survey().newest <= held.header.generation:
+            return None
         opened = self._storage.open(self._openers)
-        return replace(opened, warnings=(*opened.warnings, *self._storage.remember(opened.header)))
+        _demand_successor(held, opened)
+        return replace(opened, warnings=(*opened.warnings, *self._storage.remember(opened)))
 
     def switch(self, opened: Opened) -> Standing:
-        """Go over to what look() gave while calls wait; they wait some milliseconds."""
+        """Go over to what ahead() gave while calls wait; they wait some milliseconds."""
         # All keys of it were tried by a fresh process before the commit, so that only what encrypts is
         # tried again here: a thousand keys would take a fifth of a second.
         return self._enter(opened, anew=False)
 
-    def newest(self) -> int:
-        """The highest generation on the volume: more than the open one after a change."""
-        return self._storage.volume.survey().newest
-
     def _enter(self, opened: Opened, *, anew: bool) -> Standing:
-        if self._opened is None or opened.payload.token != self._opened.payload.token:
+        if anew or self._opened is None or opened.payload.token != self._opened.payload.token:
             self._load(opened)
         known = self._keyring.unreadable if self._keyring else frozenset()
-        self._keyring = Keyring(opened.payload.keyset, self._engine, unreadable=known)
+        self._keyring = Keyring(opened.keyset, self._engine, unreadable=known)
         if anew:
             self._judge(self._keyring.strangers())
-        faulty = [faults.KEY_UNREADABLE] if self._keyring.unreadable else []
         # Written down before anything is announced: an announced key must leave a trace outside the volume.
-        remembered = self._storage.remember(opened.header) if anew else ()
-        warnings = [*opened.warnings, *faulty, *remembered]
+        remembered = self._storage.remember(opened) if anew else ()
+        warnings = tuple(dict.fromkeys((*opened.warnings, *remembered)))
         for fault in warnings:
-            if fault.kind not in (Kind.DEGRADED, Kind.WARNING):
+            if fault.kind is not Kind.WARNING:
                 raise KleidiError(fault)  # not one to serve with; to be tried again, it may be mended
         self.prove()
-        self._opened = opened
+        self._opened, self._warnings = opened, warnings
         self._openers = opened.payload.slots or self._openers
         return Standing(
-            reason=warnings[0] if warnings else None,
-            keyset=opened.payload.keyset,
+            reason=faults.KEY_UNREADABLE if self._keyring.unreadable else None,
+            keyset=opened.keyset,
             generation=opened.header.generation,
             protection=opened.protection,
         )
 
+    def warnings(self) -> dict[Fault, str]:
+        """What was found at the last opening and hurts no call, each with its detail."""
+        missing = self._storage.shortfall(self.opened) if faults.ROLLED_BACK in self._warnings else None
+        return {
+            fault: missing.why if missing and fault is faults.ROLLED_BACK else "" for fault in self._warnings
+        }
+
     def _load(self, opened: Opened) -> None:
         if self._room is None:
             raise KleidiError(faults.TOKEN_LOST)
-        directory = self._room / f"generation-{opened.header.generation}"
+        directory = self._room / f"generation-{opened.header.generation}-{secrets.token_hex(2)}"
         directory.mkdir(mode=0o700)
         self._engine.open(directory, opened.payload.token)
         for older in self._room.glob("generation-*"):
@@ -151,9 +187,17 @@ class Strongroom:
             raise error if lost else KleidiError(faults.PRIMARY_WRONG, str(error)) from error
 
     def close(self) -> None:
-        self._keyring, self._opened, self._room = None, None, None
+        """Close the token. What it was made of is kept, and the volume with it, once it was proved."""
+        self._keyring, self._room = None, None
         self._engine.close()
-        self._held.close()
+        self._lodging.close()
+        if self._opened is None:
+            self._lock.close()
+
+    def leave(self) -> None:
+        """The end: nothing is held any more."""
+        self._opened = None
+        self.close()
 
     @staticmethod
     def _judge(strangers: list[Key]) -> None:
@@ -162,3 +206,15 @@ class Strongroom:
             if key.state is KeyState.PRIMARY:
                 raise KleidiError(faults.PRIMARY_WRONG, key.id)
             event(logging.ERROR, str(faults.KEY_UNREADABLE), key_id=key.id)
+
+
+def _demand_successor(held: Opened, opened: Opened) -> None:
+    """Raise KleidiError unless every key that is held is in *opened*, and none in an earlier state."""
+    if opened.header.lineage != held.header.lineage:
+        raise KleidiError(faults.LINEAGE_FOREIGN, f"{held.header.lineage} is served, not what was found")
+    there = {key.id: key.state for key in opened.keyset.keys}
+    for key in held.keyset.keys:
+        # Enabling a key again is the one way back, and it leads no further than to RETIRED.
+        earlier = KeyState.RETIRED if key.state is KeyState.DISABLED else key.state
+        if key.id not in there or _ORDER.index(there[key.id]) < _ORDER.index(earlier):
+            raise KleidiError(faults.VOLUME_CHANGED, f"{key.id} is {key.state} here, not in what was found")

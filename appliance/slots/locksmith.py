@@ -7,6 +7,7 @@ from enum import StrEnum
 from appliance import faults
 from appliance.faults import KleidiError
 from appliance.ops.operations import Operations, Outcome
+from appliance.volume.commit import Change
 from appliance.volume.opening import Opened
 from appliance.volume.seal import unseal
 from appliance.volume.slot import HeldSlot
@@ -47,6 +48,7 @@ class Locksmith:
 
     def run(self, current: Opened, order: Order) -> Outcome:
         """Do it, or raise KleidiError with nothing changed."""
+        self.operations.committer.demand(current)
         match order.act:
             case Act.ADD:
                 return self._add(current, order)
@@ -103,19 +105,13 @@ class Locksmith:
         sentence = f"slot {order.name} {said}"
         if order.dry_run:
             return Outcome(current, primary, (f"dry run: {sentence}",))
-        ours, op = self.operations, f"slot-{order.act}"
-        told = {
-            "by": order.by,
-            "slot": order.name,
-            "generation": current.header.generation + 1,
-            "reason": order.reason,
-        }
-        ours.audit.append(op, phase="begin", force=order.force, **told)
+        told: dict[str, object] = {"slot": order.name, "reason": order.reason}
+        if order.force:
+            told["force"] = True
         # A slot that was taken away must not open the generations before.
-        keep = 1 if order.act is Act.REMOVE else 3
-        opened = ours.workshop.commit(current, replace(current.payload, slots=slots), ours.before, keep=keep)
-        ours.audit.append(op, phase="done", **told)
-        return Outcome(opened, primary, (sentence,))
+        change = Change(f"slot-{order.act}", order.by, told, purges=order.act is Act.REMOVE)
+        done = self.operations.committer.commit(current, replace(current.payload, slots=slots), change)
+        return Outcome(done.opened, primary, (sentence, *done.said))
 
 
 def name_of(slot: HeldSlot) -> str:

@@ -18,10 +18,22 @@ _TORN = "torn"
 
 
 @dataclass(frozen=True)
+class Head:
+    """The last entry: what everything before it can be held against."""
+
+    seq: int = 0
+    hash: str = _FIRST
+
+
+@dataclass(frozen=True)
 class AuditLog:
     path: Path
 
-    def append(self, op: str, **fields: object) -> None:
+    @property
+    def files(self) -> list[Path]:
+        return [self.path]
+
+    def append(self, op: str, **fields: object) -> Head:
         """Write one line and wait for the disk. Raises E-AUDIT-FAILED: then the change must not happen."""
         with durable.translated(*3 * [faults.AUDIT_FAILED]):
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -39,6 +51,7 @@ class AuditLog:
                 file.write(line if ended else b"\n" + line)
                 file.flush()
                 os.fsync(descriptor)
+        return Head(sequence + 1, _parse(line)["hash"])  # type: ignore[index]
 
     def tail(self, count: int) -> list[dict[str, Any]]:
         """The last entries, oldest first; nothing is checked."""

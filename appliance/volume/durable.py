@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from appliance import faults
+from appliance import faults, regular
 from appliance.faults import Fault, KleidiError
 
 SCRATCH_PREFIX = ".tmp-"
@@ -17,43 +17,62 @@ SCRATCH_PREFIX = ".tmp-"
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
-def write(path: Path, data: bytes, mode: int, *, replacing: bool = True) -> None:
+def write(
+    path: Path, data: bytes, mode: int, *, replacing: bool = True, directory: int | None = None
+) -> None:
     """Bring *data* to *path* by one rename; before it nothing is visible, after it everything lasts.
 
-    Not *replacing*, it raises FileExistsError for what is there already.
+    Not *replacing*, it raises FileExistsError for what is there already. *directory* is a descriptor of the
+    directory that the name goes into; else the path's own is opened, once: whatever happens to the path
+    meanwhile, all of the steps are taken in the same directory.
     """
-    scratch = path.with_name(f"{SCRATCH_PREFIX}{path.name}-{secrets.token_hex(4)}")
+    with _opened(path.parent, directory) as place:
+        scratch = f"{SCRATCH_PREFIX}{path.name}-{secrets.token_hex(4)}"
+        try:
+            _write_through(scratch, data, mode, place)
+            if regular.read(scratch, len(data), directory=place) != data:
+                raise OSError(errno.EIO, "what was read back differs from what was written")
+            if replacing:
+                os.rename(scratch, path.name, src_dir_fd=place, dst_dir_fd=place)
+            else:
+                _link(scratch, path.name, place)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(scratch, dir_fd=place)
+            raise
+        os.fsync(place)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, directory: int | None) -> Iterator[int]:
+    if directory is not None:
+        yield directory
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _write_through(scratch, data, mode)
-        if scratch.read_bytes() != data:
-            raise OSError(errno.EIO, "what was read back differs from what was written")
-        if replacing:
-            scratch.rename(path)
-        else:
-            _link(scratch, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
-        raise
-    sync_directory(path.parent)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
-def _link(scratch: Path, path: Path) -> None:
+def _link(scratch: str, name: str, place: int) -> None:
     """Like a rename, but that it never replaces."""
     try:
-        os.link(scratch, path)
+        os.link(scratch, name, src_dir_fd=place, dst_dir_fd=place)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
-        scratch.rename(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(name, dir_fd=place, follow_symlinks=False)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from error
+        os.rename(scratch, name, src_dir_fd=place, dst_dir_fd=place)
     else:
-        scratch.unlink()
+        os.unlink(scratch, dir_fd=place)
 
 
-def _write_through(path: Path, data: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+def _write_through(name: str, data: bytes, mode: int, place: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(name, flags, 0o600, dir_fd=place)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()

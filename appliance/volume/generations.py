@@ -1,8 +1,13 @@
-"""The volume: immutable sealed generations, one lock, and what can be told of it from outside."""
+"""The volume: immutable sealed generations, one lock, and what can be told of it from outside.
+
+While it is locked, everything goes by the descriptor of the directory that was locked: a path may come to
+mean another directory at any moment, by a mount or a rename, and a change must end where it began.
+"""
 
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -10,17 +15,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from appliance import faults
+from appliance import faults, regular
 from appliance.faults import KleidiError
 from appliance.volume import durable
 from appliance.volume.mounts import is_mount_point
 
 _NAME = re.compile(r"generation-([0-9]{8})\.seal")
+# Eight digits, so that names sort as numbers do.
+_LAST = 99_999_999
+# A token of a thousand keys has a megabyte.
+_MOST = 32 << 20
 _LOCK = "lock"
 # `seal.key` is the demo slot's, `lost+found` the filesystem's.
-_HARMLESS = {_LOCK, "lost+found", "seal.key", "seal.key.used"}
+_HARMLESS = {_LOCK, "lost+found", "seal.key"}
 # Written only once there was a generation: without one they tell that it is gone.
-TRACES = AUDIT, LEDGER, VERIFIED = "audit.jsonl", "ledger.json", "verified.json"
+AUDIT, LEDGER, VERIFIED = "audit.jsonl", "ledger.json", "verified.json"
+_TRACE = re.compile(r"audit(-[0-9]{8})?\.jsonl|ledger\.json|verified\.json|seal\.key\.used")
 
 
 class VolumeState(StrEnum):
@@ -43,19 +53,30 @@ class Survey:
     traces: bool = False
 
 
+@dataclass(frozen=True)
+class _Held:
+    """The directory that is locked: its descriptor, what identifies it and its lock, and how it was there."""
+
+    directory: int
+    inode: tuple[int, int]
+    lock: tuple[int, int]
+    mounted: bool
+
+
 class Volume:
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._held: _Held | None = None
 
     def survey(self) -> Survey:
         """Look without touching; never raises for what is on the disk."""
         try:
-            names = sorted(entry.name for entry in self.path.iterdir())
+            names = sorted(self._names())
         except FileNotFoundError:
             return Survey(VolumeState.MISSING)
         except OSError as error:
             return Survey(VolumeState.UNREADABLE, strangers=(error.strerror or str(error),))
-        generations = [int(match[1]) for name in names if (match := _NAME.fullmatch(name))]
+        generations = _numbers(names)
         strangers = tuple(_shown(name) for name in names if not self._is_ours(name))
         state = VolumeState.SEALED if generations else VolumeState.EMPTY
         return Survey(
@@ -64,32 +85,67 @@ class Volume:
             writable=os.access(self.path, os.W_OK | os.X_OK),
             newest=max(generations, default=0),
             strangers=strangers,
-            traces=any(name in (*TRACES, "seal.key.used") for name in names),
+            traces=any(_TRACE.fullmatch(name) for name in names),
         )
 
     @staticmethod
     def _is_ours(name: str) -> bool:
-        known = name in _HARMLESS or name in TRACES or name.startswith(durable.SCRATCH_PREFIX)
-        return known or _NAME.fullmatch(name) is not None
+        known = name in _HARMLESS or name.startswith(durable.SCRATCH_PREFIX)
+        return known or any(form.fullmatch(name) for form in (_NAME, _TRACE))
 
     def file(self, generation: int) -> Path:
-        return self.path / f"generation-{generation:08d}.seal"
+        return self.path / _name(generation)
 
     def read(self, generation: int) -> bytes:
         with durable.translated(faults.VOLUME_UNREADABLE, faults.VOLUME_UNREADABLE):
-            return self.file(generation).read_bytes()
+            if self._held is None:
+                return regular.read(self.file(generation), _MOST)
+            return regular.read(_name(generation), _MOST, directory=self._held.directory)
 
     def commit(self, generation: int, sealed: bytes) -> None:
-        """Add a generation. Its rename is the one commit point; needs the lock."""
-        if self.file(generation).exists():
+        """Add a generation. Its rename is the one commit point; needs the lock.
+
+        Raises E-VOLUME-CHANGED when the path leads elsewhere: then nobody must be told of this generation,
+        though it may be in the directory that was locked.
+        """
+        if self._held is None:
+            raise AssertionError("a commit needs the volume's lock")
+        if generation > _LAST:
+            raise KleidiError(faults.VOLUME_SPENT, f"generation {generation}")
+        self.demand_unchanged()
+        if generation in _numbers(self._names()):
             raise KleidiError(faults.VOLUME_FOREIGN, f"generation {generation} is already there")
         with durable.translated(faults.VOLUME_UNREADABLE, faults.VOLUME_READ_ONLY):
-            durable.write(self.file(generation), sealed, 0o400)
+            durable.write(self.file(generation), sealed, 0o400, directory=self._held.directory)
+        self.demand_unchanged()
+
+    def why_changed(self) -> str:
+        """Why the path does not lead to the directory that is locked any more; empty while it does."""
+        if self._held is None:
+            return ""
+        try:
+            there = self.path.stat()
+            lock = os.stat(_LOCK, dir_fd=self._held.directory, follow_symlinks=False)
+        except OSError as error:
+            return f"{error.strerror}: {error.filename}"
+        if _inode(there) != self._held.inode:
+            return f"another directory is at {self.path}"
+        if self._held.mounted and not is_mount_point(self.path):
+            return f"nothing is mounted at {self.path} any more"
+        return "" if _inode(lock) == self._held.lock else "its lock file is another one"
+
+    def demand_unchanged(self) -> None:
+        """Raise E-VOLUME-CHANGED unless the path leads to the very directory that is locked."""
+        if why := self.why_changed():
+            raise KleidiError(faults.VOLUME_CHANGED, why)
 
     def settle(self) -> None:
         """Make a commit last that was cut off before its last step; a disk that cannot shows elsewhere."""
         with contextlib.suppress(OSError):
-            durable.sync_directory(self.path)
+            if self._held is None:
+                durable.sync_directory(self.path)
+            else:
+                os.fsync(self._held.directory)
 
     def prune(self, last: int) -> None:
         """Remove the generations up to *last*; what cannot be removed waits for the next time."""
@@ -99,40 +155,73 @@ class Volume:
     def older(self, than: int) -> list[int]:
         """The generations before that one which are still there, oldest first."""
         try:
-            names = [entry.name for entry in self.path.iterdir()]
+            names = self._names()
         except OSError:
             return []
-        found = (int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
-        return sorted(generation for generation in found if generation < than)
+        return sorted(generation for generation in _numbers(names) if generation < than)
 
     def remove(self, generation: int) -> None:
+        """Needs the lock."""
         with contextlib.suppress(OSError):
-            self.file(generation).unlink()
+            if self._held is None:
+                self.file(generation).unlink()
+            else:
+                os.unlink(_name(generation), dir_fd=self._held.directory)
+
+    def _names(self) -> list[str]:
+        return os.listdir(self.path if self._held is None else self._held.directory)  # noqa: PTH208  a descriptor
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the volume, alone. Raises E-VOLUME-LOCKED at once when somebody else does."""
-        with durable.translated(faults.VOLUME_UNREADABLE, faults.VOLUME_READ_ONLY):
-            descriptor = self._open_lock()
+        with contextlib.ExitStack() as opened:
+            with durable.translated(faults.VOLUME_UNREADABLE, faults.VOLUME_READ_ONLY):
+                directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                opened.callback(os.close, directory)
+                lock = _open_lock(directory)
+                opened.callback(os.close, lock)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise KleidiError(faults.VOLUME_LOCKED, str(self.path)) from error
+            inodes = _inode(os.fstat(directory)), _inode(os.fstat(lock))
+            self._held = _Held(directory, *inodes, is_mount_point(self.path))
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                os.close(descriptor)
-                raise KleidiError(faults.VOLUME_LOCKED, str(self.path)) from error
-        try:
-            yield
-        finally:
-            os.close(descriptor)
+                self.demand_unchanged()  # it may have changed while it was opened
+                yield
+            finally:
+                self._held = None
 
-    def _open_lock(self) -> int:
-        path = self.path / _LOCK
+
+def _open_lock(directory: int) -> int:
+    always = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(_LOCK, os.O_RDWR | os.O_CREAT | always, 0o600, dir_fd=directory)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES):
+            raise
+        # A volume that turned read-only can still be read from, and still be locked: if it ever was.
         try:
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            if error.errno not in (errno.EROFS, errno.EACCES):
-                raise
-            # A volume that turned read-only can still be read from, and still be locked.
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            return os.open(_LOCK, os.O_RDONLY | always, dir_fd=directory)
+        except FileNotFoundError:
+            raise error from None
+
+
+def digest(sealed: bytes) -> str:
+    """What identifies a generation: two may have one number."""
+    return hashlib.sha256(sealed).hexdigest()
+
+
+def _name(generation: int) -> str:
+    return f"generation-{generation:08d}.seal"
+
+
+def _numbers(names: list[str]) -> list[int]:
+    return [int(match[1]) for name in names if (match := _NAME.fullmatch(name))]
+
+
+def _inode(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _shown(name: str) -> str:

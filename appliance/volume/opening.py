@@ -2,19 +2,24 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance import faults
 from appliance.faults import Fault, KleidiError
-from appliance.keys.keyset import KeyState
-from appliance.volume import durable
+from appliance.keys.keyset import KeySet, KeyState
+from appliance.volume import durable, traces
 from appliance.volume.anchor import Anchor, Memory
+from appliance.volume.audit import AuditLog
 from appliance.volume.custody import Custody
-from appliance.volume.generations import Survey, Volume, VolumeState
+from appliance.volume.generations import AUDIT, LEDGER, VERIFIED, Survey, Volume, VolumeState, digest
 from appliance.volume.payload import Payload
 from appliance.volume.seal import Header, read_header, unseal
 from appliance.volume.slot import HeldSlot, Unwrapper
+from appliance.volume.traces import Shortfall
+
+# Entries from the end of the audit log: enough to find the last change that was committed.
+_LOOKED_AT = 50
 
 _NOT_SEALED = {
     VolumeState.MISSING: faults.VOLUME_MISSING,
@@ -26,10 +31,24 @@ _NOT_SEALED = {
 
 @dataclass(frozen=True)
 class Opened:
+    """*digest* identifies the generation: SHA-256 of the sealed file, in hexadecimal digits."""
+
     header: Header
     payload: Payload
     protection: str
     warnings: tuple[Fault, ...] = ()
+    digest: str = ""
+
+    @property
+    def keyset(self) -> KeySet:
+        return self.payload.keyset
+
+    @property
+    def memory(self) -> Memory:
+        """What the anchor is to remember of it."""
+        lineage, generation = self.header.lineage, self.header.generation
+        ids = self.keyset.ids
+        return Memory(lineage, generation, self.digest, self.keyset.hash, ids, self.keyset.newest)
 
 
 @dataclass(frozen=True)
@@ -58,12 +77,13 @@ class Storage:
         *others* are tried as well, behind the seal key, and do without it when it is gone.
         """
         survey = self.sealed()
-        header, content = unseal(self.volume.read(survey.newest), [*self._seal_key(others), *others])
+        sealed = self.volume.read(survey.newest)
+        header, content = unseal(sealed, [*self._seal_key(others), *others])
         payload = Payload.from_bytes(content)
         if header.generation != survey.newest or header.lineage != payload.keyset.lineage:
             raise KleidiError(faults.SEAL_CORRUPT, "its name, header and payload differ")
-        warnings = self._recognise(header)
-        return Opened(header, payload, self._protection(header), warnings)
+        opened = Opened(header, payload, self._protection(header), digest=digest(sealed))
+        return replace(opened, warnings=self.recognise(opened))
 
     def why_gone(self, slots: Sequence[HeldSlot]) -> str:
         """Why the seal key would not open what *slots* are kept of; empty when it would."""
@@ -73,17 +93,17 @@ class Storage:
             return str(error)
         return "" if any(key.fits(slot) for slot in slots) else str(faults.SEAL_KEY_WRONG)
 
-    def remember(self, header: Header) -> tuple[Fault, ...]:
+    def remember(self, opened: Opened) -> tuple[Fault, ...]:
         """Write down what was opened, outside the volume; what cannot be written is a warning."""
         self.volume.settle()
         warnings: dict[Fault, None] = {}
         # Each on its own: either one alone still tells that there was a key.
         try:
-            self.anchor.advance(Memory(header.lineage, header.generation))
+            self.anchor.advance(opened.memory, opened.payload.lost)
         except KleidiError as error:
             warnings[error.fault] = None
         try:
-            self.custody.mark_used(header.lineage)
+            self.custody.mark_used(opened.header.lineage)
         except OSError:
             warnings[faults.ANCHOR_UNWRITABLE] = None
         return tuple(warnings)
@@ -101,15 +121,66 @@ class Storage:
                 if any(key.object_id in gone and key.state is not KeyState.DESTROYED for key in keys):
                     self.volume.remove(generation)
 
-    def remembers(self, header: Header) -> bool:
+    def remembers(self, opened: Opened) -> bool:
         """Whether anchor and mark know of what was opened."""
         try:
             known = self.anchor.read()
         except KleidiError:
             return False
-        return self.custody.used() and (
-            self.anchor.path is None or (known is not None and known.generation >= header.generation)
-        )
+        if self.anchor.path is None:
+            return self.custody.used()
+        grown = known and known.grown(opened.memory, opened.payload.lost)
+        return self.custody.used() and known is not None and known == grown
+
+    def shortfall(self, opened: Opened) -> Shortfall | None:
+        """What was seen here and is not in *opened*; None when nothing is missing."""
+        known, logged = self._known(), self._logged()
+        return traces.shortfall(opened.keyset, opened.header.generation, known, logged, opened.payload.lost)
+
+    def adrift(self, opened: Opened) -> str:
+        """How the volume differs from *opened*, which was its newest generation; empty while it does not."""
+        if why := self.volume.why_changed():
+            return why
+        survey, generation = self.volume.survey(), opened.header.generation
+        if survey.state is not VolumeState.SEALED:
+            return ", ".join([f"the volume is {survey.state}", *survey.strangers])
+        if survey.newest != generation:
+            return f"generation {survey.newest} is the newest, not {generation}"
+        try:
+            same = digest(self.volume.read(generation)) == opened.digest
+        except KleidiError as error:
+            return error.detail
+        return "" if same else f"it has another generation {generation}"
+
+    def next_generation(self, opened: Opened) -> int:
+        """A number that nothing remembers: above the volume's, the anchor's and the log's."""
+        known = self._known()
+        return max(opened.header.generation, known.generation if known else 0, self._logged()) + 1
+
+    def _known(self) -> Memory | None:
+        """An anchor that cannot be read is told of by itself, and says nothing here."""
+        try:
+            return self.anchor.read()
+        except KleidiError:
+            return None
+
+    def _logged(self) -> int:
+        try:
+            return traces.logged_generation(self.audit.tail(_LOOKED_AT))
+        except KleidiError:
+            return 0
+
+    def highest_version(self, opened: Opened) -> int:
+        """The highest version that a key of this lineage ever had, as any trace of it tells."""
+        files = [*self.audit.files, *(self.volume.path / name for name in (LEDGER, VERIFIED))]
+        known = self._known()
+        remembered = known.version if known and known.lineage == opened.header.lineage else 0
+        on_volume = traces.highest_version(opened.header.lineage, files)
+        return max(opened.keyset.newest, remembered, on_volume)
+
+    @property
+    def audit(self) -> AuditLog:
+        return AuditLog(self.volume.path / AUDIT)
 
     def leftovers(self) -> bool:
         return any(durable.leftovers(directory, name) for directory, name in self._written())
@@ -141,7 +212,9 @@ class Storage:
         beside = [path for path in (self.custody.path, self.anchor.path) if path is not None]
         return [(self.volume.path, ""), *((path.parent, path.name) for path in beside)]
 
-    def _recognise(self, header: Header) -> tuple[Fault, ...]:
+    def recognise(self, opened: Opened) -> tuple[Fault, ...]:
+        """Whether it is what was seen here before. Raises E-LINEAGE-FOREIGN."""
+        header = opened.header
         if self.expected_lineage not in (None, header.lineage):
             raise KleidiError(
                 faults.LINEAGE_FOREIGN, f"expected {self.expected_lineage}, found {header.lineage}"
@@ -154,6 +227,4 @@ class Storage:
             raise KleidiError(
                 faults.LINEAGE_FOREIGN, f"{known.lineage} is remembered, {header.lineage} found"
             )
-        if known and known.generation > header.generation:
-            return (faults.ROLLED_BACK,)
-        return ()
+        return (faults.ROLLED_BACK,) if self.shortfall(opened) else ()

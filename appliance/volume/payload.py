@@ -8,11 +8,13 @@ import json
 import re
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from appliance import faults
 from appliance.faults import KleidiError
 from appliance.keys.keyset import KeySet
+from appliance.volume.audit import Head
 from appliance.volume.slot import HeldSlot
 
 SCHEMA = "kleidi.payload/v1"
@@ -53,13 +55,46 @@ class FoundToken:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """Keys that were announced here and were accepted as lost, at *unix* seconds.
+
+    *generation* was seen, and *found* was there in its place.
+    """
+
+    unix: int
+    generation: int
+    found: int
+    keys: tuple[str, ...]
+    reason: str = ""
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Loss":
+        return cls(**{**fields, "keys": tuple(fields["keys"])})
+
+
+@dataclass(frozen=True)
 class Payload:
-    """*shared* once the keys were given to another node: from then on no node goes ahead alone."""
+    """*shared* once the keys were given to another node: from then on no node goes ahead alone.
+
+    *audit* is the head of the node's audit log when this was sealed: what the log must still hold.
+    """
 
     keyset: KeySet
     token: TokenImage
     slots: tuple[HeldSlot, ...] = ()
     shared: bool = False
+    losses: tuple[Loss, ...] = ()
+    audit: Head | None = None
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """The ids of all keys that were accepted as lost and did not come back."""
+        gone = dict.fromkeys(key for loss in self.losses for key in loss.keys)
+        return tuple(key for key in gone if key not in self.keyset.ids)
+
+    def for_others(self) -> "Payload":
+        """Without what belongs to one node's volume: its slots and its log."""
+        return replace(self, slots=(), audit=None)
 
     def to_entries(self) -> dict[str, bytes]:
         """The tar's entries by name."""
@@ -68,6 +103,8 @@ class Payload:
             "keyset": self.keyset.to_json(),
             "token": {"serial": self.token.serial},
             **({"shared": True} if self.shared else {}),
+            **({"losses": [asdict(loss) for loss in self.losses]} if self.losses else {}),
+            **({"audit": asdict(self.audit)} if self.audit else {}),
         }
         pins = {
             "user_pin": self.token.user_pin,
@@ -110,8 +147,14 @@ class Payload:
             HeldSlot(slot["kind"], slot["values"], bytes.fromhex(slot["wrapping_key"]))
             for slot in pins["slots"]
         )
-        keyset = KeySet.from_json(manifest["keyset"])
-        return cls(keyset, token, tuple(slots), shared=manifest.get("shared") is True)
+        return cls(
+            KeySet.from_json(manifest["keyset"]),
+            token,
+            tuple(slots),
+            shared=manifest.get("shared") is True,
+            losses=tuple(map(Loss.from_json, manifest.get("losses", ()))),
+            audit=Head(**manifest["audit"]) if "audit" in manifest else None,
+        )
 
 
 def _json(value: object) -> bytes:

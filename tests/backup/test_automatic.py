@@ -52,7 +52,7 @@ def test_without_its_directory_it_fails(automatic: Automatic) -> None:
 def test_a_filesystem_without_hard_links_will_do(
     automatic: Automatic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EPERM, "not on FAT")
 
     monkeypatch.setattr(os, "link", refuse)

@@ -121,8 +121,7 @@ def creating(identity: Identities) -> Verb:
         if file.exists() and open_bundle(file.read_bytes(), identity)[1].keyset != opened.payload.keyset:
             return "a bundle that is not whole"
         AuditLog(house.volume / "audit.jsonl").verify()
-        audit = AuditLog(house.volume / "audit.jsonl")
-        data = hand_out(opened, identity.recipients, audit, reason="", dry_run=False)
+        data = hand_out(opened, identity.recipients, house.storage(), {}, dry_run=False)
         put(file.with_name("again.age"), data)
         return ""
 
@@ -146,7 +145,7 @@ def restoring(identity: Identities, houses: Houses) -> Verb:
 
     def judge(house: House) -> str:
         committed = house.generation.read_bytes() if house.generation.exists() else None
-        restorer = Restorer(house.storage(), AuditLog(house.volume / "audit.jsonl"), allow_unmounted=True)
+        restorer = Restorer(house.committer(), allow_unmounted=True)
         again = partial(restorer.run, there.header, there.payload, source="", dry_run=False)
         if committed is None:
             again()

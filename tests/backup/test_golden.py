@@ -13,7 +13,6 @@ from appliance.backup.restore import Restorer
 from appliance.engine import SoftHsmEngine
 from appliance.keys.keyring import Keyring
 from appliance.keys.keyset import KeyState
-from appliance.volume.audit import AuditLog
 from appliance.volume.opening import Opened
 from tests.volume.house import House
 
@@ -23,10 +22,10 @@ GOLDEN = Path(__file__).parent / "golden"
 def restored(house: House, engine: SoftHsmEngine) -> Opened:
     identity = Identities.parse((GOLDEN / "TEST-ONLY-identity.txt").read_text())
     header, payload = examine((GOLDEN / "bundle-v1.age").read_bytes(), identity, engine, house.memory)
-    restorer = Restorer(house.storage(), AuditLog(house.volume / "audit.jsonl"), allow_unmounted=True)
-    opened = restorer.run(header, payload, source="golden", dry_run=False)
-    assert opened is not None
-    return opened
+    restorer = Restorer(house.committer(engine), allow_unmounted=True)
+    done = restorer.run(header, payload, source="golden", dry_run=False)
+    assert done is not None
+    return done.opened
 
 
 def test_it_is_restored_and_its_keys_open_what_they_encrypted(house: House, engine: SoftHsmEngine) -> None:

@@ -137,8 +137,9 @@ class Desk:
         self.seen: list[Header] = []
         opened = house.provisioner().run()
         self.opened: Opened = opened
+        self.storage = house.storage()
         self.operations = Operations(
-            Workshop(house.storage(), FakeEngine(), house.memory),
+            Workshop(self.storage, FakeEngine(), house.memory),
             AuditLog(self.audit),
             Ledger(),
             0,
@@ -149,7 +150,8 @@ class Desk:
 
     def run(self, verb: Verb, key: str = "", *, without_backup: bool = False) -> None:
         command = Command(verb, key=key, without_backup=without_backup)
-        self.opened = self.operations.run(self.opened, command).opened
+        with self.storage.volume.lock():
+            self.opened = self.operations.run(self.opened, command).opened
 
     def verify(self) -> None:
         self.record.write(Verified.of(self.opened.header, self.opened.payload, "f"))

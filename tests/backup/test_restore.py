@@ -21,8 +21,7 @@ HEADER = Header(LINEAGE, 7)
 
 
 def restorer(house: House, *, allow_unmounted: bool = True, expected: str | None = None) -> Restorer:
-    audit = AuditLog(house.volume / "audit.jsonl")
-    return Restorer(house.storage(expected=expected), audit, allow_unmounted)
+    return Restorer(house.committer(expected=expected), allow_unmounted)
 
 
 def restore(house: House, header: Header = HEADER) -> None:
@@ -36,7 +35,7 @@ def test_an_empty_volume_gets_lineage_keys_and_generation_back(house: House) -> 
     assert opened.payload.keyset == PAYLOAD.keyset
     assert opened.payload.token == PAYLOAD.token
     assert opened.warnings == ()
-    assert house.storage().remembers(opened.header)
+    assert house.storage().remembers(opened)
 
 
 def test_it_is_sealed_by_this_nodes_own_key_alone(house: House) -> None:
@@ -87,9 +86,10 @@ def test_a_volume_emptied_of_the_same_lineage_is_what_it_is_for(house: House) ->
 
 def test_an_older_bundle_than_what_was_seen_here_says_so(house: House) -> None:
     house.storage().anchor.advance(Memory(LINEAGE, 9))
-    opened = restorer(house).run(HEADER, PAYLOAD, source="", dry_run=False)
-    assert opened is not None
-    assert opened.warnings == (faults.ROLLED_BACK,)
+    done = restorer(house).run(HEADER, PAYLOAD, source="", dry_run=False)
+    assert done is not None
+    assert done.opened.warnings == (faults.ROLLED_BACK,)
+    assert done.said == (str(faults.ROLLED_BACK),)
     assert house.storage().open().warnings == (faults.ROLLED_BACK,)
 
 
@@ -148,10 +148,10 @@ def test_waiting_times_begin_again(house: House) -> None:
     (key,) = PAYLOAD.keyset.keys
     old = Key(LINEAGE, 2, KeyState.DISABLED, "k2", b"answer", Moment(1000, 5000))
     payload = replace(PAYLOAD, keyset=KeySet(LINEAGE, (key, old)))
-    opened = restorer(house).run(HEADER, payload, source="", dry_run=False)
-    assert opened is not None
-    assert [each.since.served for each in opened.payload.keyset.keys] == [0, 0]
-    assert opened.payload.keyset.hash == payload.keyset.hash
+    done = restorer(house).run(HEADER, payload, source="", dry_run=False)
+    assert done is not None
+    assert [each.since.served for each in done.opened.keyset.keys] == [0, 0]
+    assert done.opened.keyset.hash == payload.keyset.hash
 
 
 def test_aside_means_in_memory(house: House, identity: Identities, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ async def _empty(_request: bytes, _context: object) -> bytes:
 async def main() -> None:
     settings = load()
     logs.configure(form=settings.log_format, level=settings.log_level)
-    keeper = assembly.keeper(settings)
+    keeper = assembly.keeper(settings, assembly.ledger(settings), assembly.storage(settings))
     empty = grpc.method_handlers_generic_handler(
         "bench.Empty", {"Empty": grpc.unary_unary_rpc_method_handler(_empty)}
     )

@@ -128,7 +128,8 @@ def _fill(appliance: Appliance, count: int) -> tuple[float, float]:
         keys.append(Key(header.lineage, version, state, each, bytes.fromhex(answer["ciphertexts"][each])))
     filled = replace(payload, keyset=KeySet(header.lineage, tuple(keys)), token=image)
     sealed = seal(Header(header.lineage, header.generation + 1), filled.to_bytes(), filled.slots)
-    volume.commit(header.generation + 1, sealed)
+    with volume.lock():
+        volume.commit(header.generation + 1, sealed)
     return _measure(appliance)
 
 

@@ -22,13 +22,13 @@ def main() -> None:
     secrets.token_hex = lambda nbytes=None: SUFFIX if nbytes == 4 else _draw(nbytes)
     settings = load()
     _, payload = open_bundle(Path(sys.argv[1]).read_bytes(), Identities.parse(Path(sys.argv[2]).read_text()))
-    operations = assembly.operations(settings, assembly.ledger(settings))
+    storage = assembly.storage(settings)
+    operations = assembly.operations(settings, assembly.ledger(settings), storage)
     cluster = assembly.cluster(settings, operations)
     try:
         if not cluster.holds_keys():
             cluster.enter(payload, dry_run=False)
             return
-        storage = assembly.storage(settings)
         with storage.volume.lock():
             storage.sweep()
             cluster.update(storage.open(), payload, dry_run=False)

@@ -11,7 +11,6 @@ from appliance.backup.bundle import make
 from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Verb
 from appliance.provision.plan import Policy
-from appliance.volume.anchor import Memory
 from tests.fakes import FakeEngine
 from tests.nodes.member import HOUR, Founder, Member, Newcomer
 from tests.volume.house import OTHER_LINEAGE, House, refused
@@ -36,7 +35,10 @@ def test_a_newcomer_has_the_keys_under_a_seal_of_its_own(real: tuple[Founder, Ne
     (ours,), (theirs,) = newcomer.storage.open().payload.slots, founder.storage.open().payload.slots
     assert ours.wrapping_key != theirs.wrapping_key
     assert newcomer.audit.verify() == 2
-    assert newcomer.storage.anchor.read() == Memory(founder.keyset.lineage, 1)
+    known = newcomer.storage.anchor.read()
+    assert known == outcome.opened.memory
+    assert known is not None
+    assert (known.lineage, known.generation) == (founder.keyset.lineage, 1)
     after = newcomer.wrap()
     assert founder.opens(before, after)
 

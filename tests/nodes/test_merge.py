@@ -67,7 +67,7 @@ def test_two_nodes_that_both_staged_are_told_so() -> None:
     held, brought = keyset(P, S), keyset(P, S)
     theirs = replace(brought.keys[1], known_answer=b"another", object_id="other")
     with pytest.raises(KleidiError) as caught:
-        updated(held, brought.with_key(theirs), NOW)
+        updated(held, brought.with_keys(theirs), NOW)
     assert caught.value.fault is faults.KEYSET_CONFLICT
     assert held.keys[1].id in caught.value.detail
     assert theirs.id in caught.value.detail

@@ -7,7 +7,7 @@ import pytest
 
 from appliance.engine import SoftHsmEngine
 from tests.fakes import FakeEngine
-from tests.ops.shop import Shop
+from tests.ops.shop import Node, Shop
 from tests.volume.conftest import memory_dir
 from tests.volume.house import House
 
@@ -29,3 +29,11 @@ def real_shop(house: House) -> Iterator[Shop]:
     engine = SoftHsmEngine()
     yield Shop(house, engine)
     engine.close()
+
+
+@pytest.fixture
+def node(house: House) -> Node:
+    """Provisioned, and no server runs."""
+    node = Node(house.root, house.memory)
+    assert node.kleidi("provision").returncode == 0
+    return node

@@ -8,15 +8,6 @@ from appliance.faults import Exit
 from appliance.ops.advice import after
 from appliance.ops.operations import Verb
 from tests.ops.shop import Node, Shop
-from tests.volume.house import House
-
-
-@pytest.fixture
-def node(house: House) -> Node:
-    """Provisioned, and no server runs."""
-    node = Node(house.root, house.memory)
-    assert node.kleidi("provision").returncode == 0
-    return node
 
 
 def test_a_life_from_the_command_line(node: Node) -> None:

@@ -1,15 +1,18 @@
 """What a server stands on: a real volume below a directory of its own, and a fake engine to steer."""
 
 import secrets
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 from appliance.keys.envelope import NONCE_SIZE, Envelope, associated_data
 from appliance.keys.keyset import Key, KeySet, KeyState
+from appliance.nodes.cluster import Cluster
+from appliance.nodes.invitation import Invitations
 from appliance.ops.operations import Operations
 from appliance.ops.workshop import Workshop
-from appliance.provision.plan import Refusal
+from appliance.provision.plan import Policy, Refusal
 from appliance.service.admin import Admin
 from appliance.service.binding import speaks_grpc
 from appliance.service.doorman import guarded
@@ -17,7 +20,10 @@ from appliance.service.foreman import Foreman
 from appliance.service.keeper import Keeper
 from appliance.service.kms import KeyManagement
 from appliance.service.listener import Listener
+from appliance.service.nodes import Nodes
+from appliance.service.server import Work
 from appliance.service.strongroom import Strongroom
+from appliance.service.volume_watch import VolumeWatch
 from appliance.volume.anchor import Anchor
 from appliance.volume.audit import AuditLog
 from appliance.volume.custody import Custody
@@ -76,7 +82,8 @@ class Scene:
         self.secrets += [image.user_pin, image.so_pin, seal_key.secret.hex()]
         self.secrets += [key.hex() for key in self._maker.keys.values()]
         payload = Payload(self.keyset, image, (seal_key.hold(),))
-        self.volume.commit(1, seal(Header(LINEAGE, 1), payload.to_bytes(), payload.slots))
+        with self.volume.lock():
+            self.volume.commit(1, seal(Header(LINEAGE, 1), payload.to_bytes(), payload.slots))
 
     def key(self, state: KeyState = KeyState.PRIMARY) -> Key:
         return next(key for key in self.keyset.keys if key.state is state)
@@ -88,7 +95,7 @@ class Scene:
             nonce, self._maker.encrypt(key.object_id, nonce, plaintext, associated_data(key.id))
         ).to_bytes()
 
-    def assemble(self, **options: Unpack[Options]) -> tuple[Keeper, list[Listener]]:
+    def assemble(self, **options: Unpack[Options]) -> tuple[Keeper, list[Listener], list[Work]]:
         """Join the parts as the assembly does. Needs a running event loop."""
         storage = Storage(self.volume, self.custody, self.anchor, self.expected_lineage)
         ledger = Ledger(self.volume.path / "ledger.json")
@@ -103,9 +110,18 @@ class Scene:
         )
         workshop = Workshop(storage, self.engine, self.root / "memory")
         audit = AuditLog(self.volume.path / "audit.jsonl")
-        foreman = Foreman(keeper, Operations(workshop, audit, ledger, 0))
+        operations = Operations(workshop, audit, ledger, 0)
+        foreman = Foreman(keeper, operations)
         kms, admin = KeyManagement(keeper, ledger), Admin(keeper, self.socket, foreman, ledger)
-        return keeper, [
-            Listener(self.socket, options.get("mode", 0o660), options.get("gid"), speaks_grpc(kms.handler())),
-            Listener(self.admin, 0o600, None, guarded(speaks_grpc(admin.handler()))),
-        ]
+        cluster = Cluster(operations, Policy.JOIN, allow_unmounted=True)
+        nodes = Nodes(keeper, foreman, cluster, Invitations(LONG_SECONDS, time.monotonic), admin.changed)
+        return (
+            keeper,
+            [
+                Listener(
+                    self.socket, options.get("mode", 0o660), options.get("gid"), speaks_grpc(kms.handler())
+                ),
+                Listener(self.admin, 0o600, None, guarded(speaks_grpc(admin.handler(nodes.methods())))),
+            ],
+            [VolumeWatch(keeper, storage, foreman.catch_up).run],
+        )

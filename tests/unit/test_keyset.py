@@ -116,3 +116,20 @@ def test_the_hash_does_not_depend_on_what_an_engine_calls_a_key() -> None:
 @given(keysets())
 def test_ids_within_a_set_are_never_the_same(keyset: KeySet) -> None:
     assert all(one.id != other.id for one, other in itertools.combinations(keyset.keys, 2))
+
+
+def test_a_version_that_was_lost_is_skipped_and_never_given_again() -> None:
+    keyset = KeySet(LINEAGE, (OLD, NEW)).without_versions_to(4)
+    assert keyset.skipped == (3, 4)
+    later = replace(NEW, version=7, state=KeyState.STAGED, object_id="later", known_answer=b"later")
+    further = keyset.with_keys(later)
+    assert further.skipped == (3, 4, 5, 6)
+    assert further.newest == 7
+    assert further.now(OLD) == OLD
+    assert KeySet.from_json(json.loads(json.dumps(further.to_json()))) == further
+
+
+@pytest.mark.parametrize("skipped", [(2,), (4,), (3, 3), (4, 3), (0,), ("3",)])
+def test_what_is_skipped_fills_gaps_and_nothing_else(skipped: tuple[int, ...]) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        KeySet(LINEAGE, (OLD, NEW), skipped)

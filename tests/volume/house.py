@@ -15,6 +15,7 @@ from appliance.keys.keyset import KeySet
 from appliance.provision.apply import Provisioner, TokenMaker
 from appliance.provision.plan import Policy
 from appliance.volume.anchor import Anchor
+from appliance.volume.commit import Committer
 from appliance.volume.custody import Custody
 from appliance.volume.generations import Volume
 from appliance.volume.opening import Storage
@@ -66,6 +67,9 @@ class House:
     def storage(self, slot: str = "file", expected: str | None = None) -> Storage:
         key = self.seal_key if slot == "file" else self.volume / "seal.key"
         return Storage(Volume(self.volume), Custody(slot, key), Anchor(self.anchor), expected)
+
+    def committer(self, engine: TokenMaker | None = None, expected: str | None = None) -> Committer:
+        return Committer(self.storage(expected=expected), engine or FakeEngine(), self.memory)
 
     def provisioner(self, engine: TokenMaker | None = None, policy: Policy = Policy.AUTO) -> Provisioner:
         return Provisioner(self.storage(), engine or FakeEngine(), self.memory, policy, allow_unmounted=True)

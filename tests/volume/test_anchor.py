@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance import faults
+from appliance import faults, regular
 from appliance.faults import KleidiError
 from appliance.volume.anchor import SCHEMA, Anchor, Memory
 from tests.volume.house import LINEAGE, OTHER_LINEAGE, House, refused
@@ -85,7 +85,7 @@ def test_a_damaged_one_is_unreadable_and_stays_as_it_is(house: House, text: str)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_remembered_or_unreadable(data: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "read_bytes", lambda _: data)
+        patch.setattr(regular, "read", lambda *_, **__: data)
         try:
             Anchor(Path("/anchor")).read()
         except KleidiError as error:

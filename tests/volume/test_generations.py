@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from appliance import faults
+from appliance import faults, regular
 from appliance.volume import generations
 from appliance.volume.generations import Survey, Volume, VolumeState
 from tests.volume.house import House, refused
@@ -15,6 +15,11 @@ from tests.volume.house import House, refused
 
 def survey(house: House) -> Survey:
     return Volume(house.volume).survey()
+
+
+def commit(volume: Volume, generation: int, sealed: bytes) -> None:
+    with volume.lock():
+        volume.commit(generation, sealed)
 
 
 def fill(house: House, *names: str) -> None:
@@ -118,7 +123,7 @@ def test_a_volume_that_cannot_be_written_says_so(
     volume = Volume(open_house.volume)
     seen = as_nobody(volume.survey)
     assert (seen.state, seen.writable) == (VolumeState.EMPTY, False)
-    assert as_nobody(lambda: refused(lambda: volume.commit(1, b"x")).id) == faults.VOLUME_READ_ONLY.id
+    assert as_nobody(lambda: refused(lambda: commit(volume, 1, b"x")).id) == faults.VOLUME_READ_ONLY.id
 
 
 def test_looking_touches_nothing(house: House) -> None:
@@ -130,23 +135,23 @@ def test_looking_touches_nothing(house: House) -> None:
 
 def test_a_commit_is_there_whole_and_read_only(house: House) -> None:
     volume = Volume(house.volume)
-    volume.commit(1, b"sealed")
+    commit(volume, 1, b"sealed")
     assert volume.read(1) == b"sealed"
     assert house.generation.stat().st_mode & 0o777 == 0o400
-    assert [path.name for path in house.volume.iterdir()] == ["generation-00000001.seal"]
+    assert {path.name for path in house.volume.iterdir()} == {"generation-00000001.seal", "lock"}
 
 
 def test_a_commit_never_overwrites(house: House) -> None:
     volume = Volume(house.volume)
-    volume.commit(1, b"first")
-    assert refused(lambda: volume.commit(1, b"second")) is faults.VOLUME_FOREIGN
+    commit(volume, 1, b"first")
+    assert refused(lambda: commit(volume, 1, b"second")) is faults.VOLUME_FOREIGN
     assert volume.read(1) == b"first"
 
 
 def test_a_commit_that_reads_back_changed_is_none(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_bytes", lambda _: b"something else")
-    assert refused(lambda: Volume(house.volume).commit(1, b"sealed")) is faults.VOLUME_UNREADABLE
-    assert list(house.volume.iterdir()) == []
+    monkeypatch.setattr(regular, "read", lambda *_, **__: b"something else")
+    assert refused(lambda: commit(Volume(house.volume), 1, b"sealed")) is faults.VOLUME_UNREADABLE
+    assert [path.name for path in house.volume.iterdir()] == ["lock"]
 
 
 @pytest.mark.parametrize("place", ["missing", "directory", "dangling"])

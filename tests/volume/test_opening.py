@@ -113,11 +113,13 @@ def test_a_damaged_anchor_warns(house: House) -> None:
 def test_what_was_opened_is_remembered_in_two_places(house: House) -> None:
     house.put(3)
     storage = house.storage()
-    header = storage.open().header
-    assert not storage.remembers(header)
-    assert storage.remember(header) == ()
-    assert storage.remembers(header)
-    assert Anchor(house.anchor).read() == Memory(LINEAGE, 3)
+    opened = storage.open()
+    assert not storage.remembers(opened)
+    assert storage.remember(opened) == ()
+    assert storage.remembers(opened)
+    known = Anchor(house.anchor).read()
+    assert known == opened.memory
+    assert known == Memory(LINEAGE, 3, opened.digest, opened.keyset.hash, opened.keyset.ids, 1)
     assert storage.custody.used()
 
 
@@ -125,16 +127,16 @@ def test_an_anchor_that_cannot_be_written_does_not_keep_the_mark_from_it(house: 
     house.put(1)
     anchor = Anchor(house.root / "missing" / "anchor.json")
     storage = Storage(Volume(house.volume), Custody("file", house.seal_key), anchor)
-    assert storage.remember(storage.open().header) == (faults.ANCHOR_UNWRITABLE,)
+    assert storage.remember(storage.open()) == (faults.ANCHOR_UNWRITABLE,)
     assert storage.custody.used()
 
 
 def test_a_mark_that_cannot_be_written_does_not_keep_the_anchor_from_it(house: House) -> None:
     house.put(1)
     storage = house.storage()
-    header = storage.open().header
+    opened = storage.open()
     lost = Storage(storage.volume, Custody("file", house.root / "missing" / "seal.key"), storage.anchor)
-    assert lost.remember(header) == (faults.ANCHOR_UNWRITABLE,)
+    assert lost.remember(opened) == (faults.ANCHOR_UNWRITABLE,)
     assert json.loads(house.anchor.read_text())["lineage"] == LINEAGE
 
 

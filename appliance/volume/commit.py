@@ -1,0 +1,136 @@
+"""The one commit: every change of a volume takes this way, from where it began to one rename.
+
+    where it began? · audit: begin · seal · each slot opens it · a fresh process tries every key · backups ·
+    where it began? · rename ← the commit point · remember · prune · audit: done
+
+Whatever fails before the rename has changed nothing; what fails behind it is told beside what was done.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from appliance import faults
+from appliance.faults import KleidiError
+from appliance.keys.keyset import KeySet
+from appliance.volume import memory
+from appliance.volume.audit import Head
+from appliance.volume.generations import digest
+from appliance.volume.opening import Opened, Storage
+from appliance.volume.payload import Payload, TokenImage
+from appliance.volume.seal import Header, seal, unseal
+
+# Enough to look back by hand.
+_KEPT_GENERATIONS = 3
+
+Hook = Callable[[Header, Payload], None]
+
+
+class Prover(Protocol):
+    """What a commit needs of an engine: a fresh process that tries every key. Raises E-TRIAL-FAILED."""
+
+    def prove(self, scratch: Path, image: TokenImage, keyset: KeySet) -> None: ...
+
+
+@dataclass(frozen=True)
+class Change:
+    """What the audit log is told of a change: *op*, who asked for it, and more.
+
+    *purges*: no generation before it may stay, for what was taken away must not open or be found in them.
+    *accepts*: that something is missing which was seen here, is what the change is about.
+    """
+
+    op: str
+    by: str = ""
+    told: Mapping[str, object] = field(default_factory=dict)
+    purges: bool = False
+    accepts: bool = False
+
+
+@dataclass(frozen=True)
+class Done:
+    """The generation that holds now, and what could not be done behind its commit."""
+
+    opened: Opened
+    said: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Committer:
+    """Needs the volume's lock, held by whoever calls. *before* is run ahead of every commit but the first."""
+
+    storage: Storage
+    prover: Prover
+    memory_dir: Path
+    before: tuple[Hook, ...] = ()
+
+    def demand(self, start: Opened, *, accepts: bool = False) -> None:
+        """Raise KleidiError unless *start* is what the volume holds, and all that was ever seen of it.
+
+        To be asked before anything is built: the commit asks again.
+        """
+        if adrift := self.storage.adrift(start):
+            raise KleidiError(faults.VOLUME_CHANGED, adrift)
+        missing = self.storage.shortfall(start)
+        if missing and not accepts:
+            raise KleidiError(faults.VOLUME_OLD, missing.why)
+
+    def commit(self, start: Opened, payload: Payload, change: Change) -> Done:
+        """Make *payload* the next generation after *start*. Nothing has changed when this raises.
+
+        Unless the disk failed behind the rename: then it is there, and may not outlive a power cut.
+        """
+        self.demand(start, accepts=change.accepts)
+        if not payload.slots:
+            raise AssertionError("a seal without a slot opens for nobody")
+        header = Header(start.header.lineage, self.storage.next_generation(start))
+        head = self._begin(change, header)
+        payload = replace(payload, audit=head)
+        sealed = seal(header, payload.to_bytes(), payload.slots)
+        # Opened with the slots' keys and not with what is in hand: each slot must open it.
+        for slot in payload.slots:
+            if Payload.from_bytes(unseal(sealed, [slot])[1]) != payload:
+                raise AssertionError("a sealed payload came back changed")
+        with memory.room(self.memory_dir) as scratch:
+            self.prover.prove(scratch, payload.token, payload.keyset)
+        for hook in self.before:
+            hook(header, payload)
+        self.demand(start, accepts=change.accepts)
+        self.storage.volume.commit(header.generation, sealed)
+        opened = Opened(header, payload, start.protection, start.warnings, digest(sealed))
+        return self._behind(opened, change)
+
+    def first(self, header: Header, payload: Callable[[], Payload], change: Change) -> Done:
+        """Bring an empty volume its first generation: keys from elsewhere that were proved already."""
+        self.storage.volume.demand_unchanged()
+        # The first thing to be written: from here on nobody takes this volume for a new one.
+        head = self._begin(change, header)
+        ours = replace(payload(), audit=head)
+        sealed = seal(header, ours.to_bytes(), ours.slots)
+        if Payload.from_bytes(unseal(sealed, ours.slots)[1]) != ours:
+            raise AssertionError("a sealed payload came back changed")
+        self.storage.volume.commit(header.generation, sealed)
+        protection = self.storage.custody.protection(self.storage.volume.path)
+        return self._behind(Opened(header, ours, protection, digest=digest(sealed)), change)
+
+    def _begin(self, change: Change, header: Header) -> Head:
+        return self.storage.audit.append(change.op, phase="begin", **self._told(change, header))
+
+    def _behind(self, opened: Opened, change: Change) -> Done:
+        """What follows the commit: it is done, whatever becomes of this."""
+        known = opened.warnings
+        remembered = self.storage.remember(opened)
+        self.storage.volume.prune(opened.header.generation - (1 if change.purges else _KEPT_GENERATIONS))
+        warnings = tuple(dict.fromkeys((*self.storage.recognise(opened), *remembered)))
+        said = [str(fault) for fault in warnings if fault not in known]
+        try:
+            self.storage.audit.append(change.op, phase="done", **self._told(change, opened.header))
+        except KleidiError as error:
+            # What begins it in the log names the generation it led to.
+            said.append(f"it is done, but the audit log does not say so ({error.detail})")
+        return Done(replace(opened, warnings=warnings), tuple(said))
+
+    @staticmethod
+    def _told(change: Change, header: Header) -> dict[str, object]:
+        return {"by": change.by, "generation": header.generation, **change.told}
