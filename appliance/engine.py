@@ -49,10 +49,10 @@ class SoftHsmEngine:
         """A new token with one new key named *object_id*, and that key's known answer."""
         tokens = scratch / "new"
         tokens.mkdir(mode=0o700)
-        user_pin, so_pin = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        user_pin = secrets.token_urlsafe(32)
         try:
             self._load(tokens)
-            token = self._loaded().initialize_token(_LABEL, user_pin, so_pin)
+            token = self._loaded().initialize_token(_LABEL, user_pin, secrets.token_urlsafe(32))
             session = self._sessions[token.serial] = token.open(user_pin)
             session.generate(object_id, _LABEL)
             known_answer = session.encrypt(
@@ -62,7 +62,7 @@ class SoftHsmEngine:
             raise KleidiError(_blamed(scratch), f"{type(error).__name__}: {error}") from error
         finally:
             self.close()
-        return TokenImage(token.serial, memory.collect(tokens), user_pin, so_pin), known_answer
+        return TokenImage(token.serial, memory.collect(tokens), user_pin), known_answer
 
     def extend(self, scratch: Path, image: TokenImage, object_id: str) -> tuple[TokenImage, bytes]:
         """*image* with one more key named *object_id*, and that key's known answer."""

@@ -213,12 +213,12 @@ def test_the_raw_key_is_nowhere_outside(house: House) -> None:
     payload = house.storage().open().payload
     (key,) = payload.token.files.values()  # the fake token's file is the raw key itself
     assert len(key) == 32
-    _absent(house, key, payload.token.user_pin.encode(), payload.token.so_pin.encode())
+    _absent(house, key, payload.token.user_pin.encode())
 
 
 def test_with_softhsm_neither_pins_nor_token_files_are_outside(house: House, engine: SoftHsmEngine) -> None:
     token = house.provisioner(engine).run().payload.token
-    _absent(house, token.user_pin.encode(), token.so_pin.encode())
+    _absent(house, token.user_pin.encode())
     kept = b"".join(content for content, *_ in house.snapshot().values())
     for data in token.files.values():
         # SoftHSM's files begin alike; what tells them apart is further behind.
