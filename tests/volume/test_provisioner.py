@@ -14,6 +14,7 @@ from appliance.keys.keyset import KeySet, KeyState
 from appliance.provision.plan import Policy
 from appliance.volume import memory
 from appliance.volume.payload import TokenImage
+from softhsm import Library, Token
 from tests.fakes import FakeEngine
 from tests.volume.house import House, refused
 
@@ -225,6 +226,25 @@ def test_with_softhsm_neither_pins_nor_token_files_are_outside(house: House, eng
         for start in range(0, max(len(data) - 24, 1), 24):
             piece = data[start : start + 24]
             assert len(set(piece)) < 12 or piece not in kept
+
+
+def test_the_so_pin_is_nowhere_once_the_token_is_made(
+    house: House, engine: SoftHsmEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    make = Library.initialize_token
+
+    def overheard(library: Library, label: str, user_pin: str, so_pin: str) -> Token:
+        drawn.append(so_pin)
+        return make(library, label, user_pin, so_pin)
+
+    monkeypatch.setattr(Library, "initialize_token", overheard)
+    payload = house.provisioner(engine).run().payload
+    (so_pin,) = drawn
+    # All that a server ever gets to know.
+    assert so_pin.encode() not in payload.to_bytes()
+    assert so_pin not in repr(vars(payload.token))
+    _absent(house, so_pin.encode())
 
 
 def _absent(house: House, *secrets: bytes) -> None:
