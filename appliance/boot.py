@@ -14,7 +14,6 @@ if __name__ == "__main__":
 import argparse
 import os
 import socket
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +26,7 @@ from supervisor.options import ServerOptions
 from supervisor.states import SupervisorStates
 from supervisor.supervisord import Supervisor
 
+from appliance import private
 from appliance.output import Lines, write
 
 Untyped = Any  # supervisor has no types
@@ -152,12 +152,12 @@ def control_directory() -> Iterator[None]:
     """A private directory for supervisord's socket: SUPERVISOR_DIR (a KLEIDI_ name would be a setting)."""
     path = Path(os.environ.setdefault("SUPERVISOR_DIR", CONTROL))
     try:
-        path.mkdir(mode=0o700, exist_ok=True)
-        found = path.lstat()
+        private.directory(path)
+    except (private.SharedError, NotADirectoryError) as error:
+        wanted = "must be a directory of this user's alone (mode 0700)"
+        sys.exit(_refusal(f"SUPERVISOR_DIR {path} {wanted}: {error.filename} {error.strerror}"))
     except OSError as error:
         sys.exit(_refusal(f"SUPERVISOR_DIR {path}: {error.strerror}"))
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        sys.exit(_refusal(f"SUPERVISOR_DIR {path} must be a directory of this user's alone (mode 0700)"))
     # supervisord asks for a directory for temporary files and uses none; a read-only root may have none.
     os.environ.setdefault("TMPDIR", str(path))
     try:

@@ -7,7 +7,6 @@ import json
 import secrets
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from appliance.keys.cipher import CipherLostError, TamperedError
 from appliance.keys.keyset import KeySet, KeyState
 from appliance.volume import memory
 from appliance.volume.payload import FoundToken, TokenImage
+from softhsm import child
 
 _LABEL = "kleidi"
 _CHILD_SECONDS = 60
@@ -49,10 +49,10 @@ class SoftHsmEngine:
         """A new token with one new key named *object_id*, and that key's known answer."""
         tokens = scratch / "new"
         tokens.mkdir(mode=0o700)
-        user_pin, so_pin = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        user_pin = secrets.token_urlsafe(32)
         try:
             self._load(tokens)
-            token = self._loaded().initialize_token(_LABEL, user_pin, so_pin)
+            token = self._loaded().initialize_token(_LABEL, user_pin, secrets.token_urlsafe(32))
             session = self._sessions[token.serial] = token.open(user_pin)
             session.generate(object_id, _LABEL)
             known_answer = session.encrypt(
@@ -62,7 +62,7 @@ class SoftHsmEngine:
             raise KleidiError(_blamed(scratch), f"{type(error).__name__}: {error}") from error
         finally:
             self.close()
-        return TokenImage(token.serial, memory.collect(tokens), user_pin, so_pin), known_answer
+        return TokenImage(token.serial, memory.collect(tokens), user_pin), known_answer
 
     def extend(self, scratch: Path, image: TokenImage, object_id: str) -> tuple[TokenImage, bytes]:
         """*image* with one more key named *object_id*, and that key's known answer."""
@@ -116,24 +116,17 @@ class SoftHsmEngine:
     def _child(
         self, module: str, tokens: Path, order: Mapping[str, object], fault: Fault = faults.TRIAL_FAILED
     ) -> dict[str, Any]:
-        """Run one of softhsm's processes on *tokens*. The PINs go by a pipe: others can read argv."""
+        """Run one of softhsm's processes on *tokens*."""
         question = {"module": str(self._module) if self._module else None, "tokens": str(tokens), **order}
         try:
-            child = subprocess.run(  # noqa: S603  our own interpreter, our own module
-                [sys.executable, "-I", "-m", module],
-                input=json.dumps(question),
-                capture_output=True,
-                text=True,
-                timeout=_CHILD_SECONDS,
-                check=False,
-            )
+            ended = child.ask(module, question, _CHILD_SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise KleidiError(fault, f"{module}: {type(error).__name__}") from error
         # Some damaged files make SoftHSM end or abort the process: then there is no answer at all.
-        if child.returncode != 0:
-            said = child.stdout.strip() or child.stderr.strip()[-300:] or f"exit code {child.returncode}"
-            raise KleidiError(fault, said)
-        answer: dict[str, Any] = json.loads(child.stdout)
+        if ended.returncode != 0:
+            said = (ended.stdout.strip() or ended.stderr.strip()[-300:]).decode(errors="replace")
+            raise KleidiError(fault, said or f"exit code {ended.returncode}")
+        answer: dict[str, Any] = json.loads(ended.stdout)
         return answer
 
     def adopt(

@@ -9,13 +9,19 @@ _PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
 def shut() -> None:
-    """No core dumps, no reading of our memory by others of the same user, no files for others.
-
-    Both are undone by exec, so the process that holds secrets calls this itself.
-    """
+    """Unreadable, and no files for others."""
     os.umask(0o077)
+    unreadable()
+
+
+def unreadable() -> None:
+    """No core dumps, no reading of our memory by others of the same user.
+
+    Undone by exec, so each process calls it itself, before anything else.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
 
 
 def allow_many_files() -> None:

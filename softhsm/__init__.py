@@ -6,7 +6,13 @@ objects on a token. Every failure leaves as a `SoftHsmError`, named by what to d
 Three programs do, in a process of their own, what must not happen in the one that serves:
 `python -m softhsm.trial` proves a token directory, `softhsm.forge` changes a token, and `softhsm.survey`
 looks into one that another program made.
+
+Whoever imports the room will hold PINs, so that this closes the process: no core dumps, no looking inside.
 """
+
+from softhsm import secrecy
+
+secrecy.shut()  # before the rest is imported: the programs start with this line
 
 from softhsm.errors import (
     KeyNotFoundError,

@@ -1,6 +1,7 @@
 """A token directory as files: what can be known of it before SoftHSM reads it, and how it is told to."""
 
 import os
+import stat
 import struct
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ library.reset_on_fork = true
 # always the label and the serial (OSAttributes.h, ObjectFile.cpp), both of the kind "bytes".
 _ATTRIBUTE: Final = struct.Struct(">QQQ")
 _COUNTER_SIZE: Final = 8
+_MAX_SIZE: Final = 1 << 20  # bytes
 _LABEL, _SERIAL, _BYTES = 0x80005349, 0x8000534A, 3
 
 
@@ -67,10 +69,12 @@ def configure(tokens: Path) -> Path:
     text = _CONFIGURATION.format(tokens=tokens.absolute()).encode()
     draft = configuration.with_name(f".{configuration.name}.{os.getpid()}")
     try:
-        if configuration.exists() and configuration.read_bytes() == text:
+        if _read(configuration) == text:
             return configuration
         draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with os.fdopen(
+            os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb"
+        ) as file:
             file.write(text)
         draft.replace(configuration)
     except OSError as error:
@@ -81,7 +85,7 @@ def configure(tokens: Path) -> Path:
 def _serial(path: Path) -> bytes:
     """The serial that SoftHSM will read in a token.object; empty where it will find none."""
     try:
-        content = path.read_bytes()
+        content = _read(path)
         start = _COUNTER_SIZE
         for expected in (_LABEL, _SERIAL):
             kind_of, kind, length = _ATTRIBUTE.unpack_from(content, start)
@@ -91,6 +95,16 @@ def _serial(path: Path) -> bytes:
         return content[start - length : start]
     except (OSError, struct.error):
         return b""
+
+
+def _read(path: Path) -> bytes:
+    """What a file holds, as far as a token.object goes; of anything else nothing, for a pipe makes wait."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(_MAX_SIZE) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
 
 
 def _slot(serial: bytes) -> int:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from softhsm import child
+from softhsm import child, directory
 from softhsm.child import Order, TrialFailedError
 
 
@@ -19,8 +19,10 @@ def run(order: Order) -> dict[str, Any]:
     made, destroyed = [new["object_id"] for new in order["generate"]], order["destroy"]
     # Destroying an object fails when its lock file cannot be removed, too (OSToken.cpp, deleteObject);
     # a token that was laid out from its files alone has none, for they hold nothing.
-    for path in Path(order["tokens"]).glob("*/*.object"):
-        path.with_suffix(".lock").touch(mode=0o600)
+    for token in directory.entries(Path(order["tokens"])):
+        for path in directory.entries(token) if token.is_dir() else ():
+            if path.suffix == ".object":
+                path.with_suffix(".lock").touch(mode=0o600)
     with (
         child.loaded(order) as library,
         child.opened(library.find_token(order["serial"]), order["user_pin"]) as session,

@@ -119,7 +119,7 @@ class FakeEngine(FakeCipher):
 
     def image(self) -> TokenImage:
         files = {f"{_FOLDER}/{name}": value for name, value in self.keys.items()}
-        return TokenImage(secrets.token_hex(8), files, secrets.token_hex(16), secrets.token_hex(16))
+        return TokenImage(secrets.token_hex(8), files, secrets.token_hex(16))
 
     def make(self, scratch: Path, object_id: str) -> tuple[TokenImage, bytes]:
         (scratch / "new").mkdir(mode=0o700)

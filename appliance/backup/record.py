@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from appliance import regular
 from appliance.backup.bundle import held
 from appliance.keys.keyset import KeySet, KeyState
 from appliance.volume import durable
@@ -13,6 +14,7 @@ from appliance.volume.payload import Payload
 from appliance.volume.seal import Header
 
 SCHEMA = "kleidi.verified/v1"
+_MAX_SIZE = 16 << 20  # bytes, some hundred for each key
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Record:
     def read(self) -> Verified | None:
         """None when nothing was ever verified; unreadable counts as that, the safe way to be wrong."""
         try:
-            fields = json.loads(self.path.read_bytes()) if self.path else {}
+            fields = json.loads(regular.read(self.path, _MAX_SIZE)) if self.path else {}
             if fields.pop("schema", "") != SCHEMA:
                 return None
             verified = Verified(**{**fields, "key_ids": tuple(map(str, fields["key_ids"]))})

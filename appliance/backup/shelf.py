@@ -1,15 +1,16 @@
 """The directory where bundles lie: named so that people can tell them apart, written so that none is half."""
 
 import contextlib
+import errno
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance import faults
+from appliance import faults, regular
 from appliance.backup.age import Recipients
 from appliance.backup.bundle import MAX_SIZE, make
 from appliance.faults import KleidiError
@@ -29,7 +30,7 @@ def name(header: Header, now: datetime) -> str:
 
 def put(path: Path, data: bytes) -> Path:
     """Write a bundle so that it lasts. Raises E-BACKUP-EXISTS rather than replace anything."""
-    with durable.translated(*3 * [faults.BACKUP_FAILED]):
+    with durable.translated_as(faults.BACKUP_FAILED):
         _sweep(path.parent)
         try:
             durable.write(path, data, 0o400, replacing=False)
@@ -39,34 +40,36 @@ def put(path: Path, data: bytes) -> Path:
 
 
 def _sweep(directory: Path) -> None:
-    for leftover in durable.leftovers(directory, "kleidi-"):
+    for leftover in durable.leftovers(directory, "kleidi-", faults.BACKUP_FAILED):
         with contextlib.suppress(OSError):
             if time.time() - leftover.stat().st_mtime > _ABANDONED_SECONDS:
                 leftover.unlink()
 
 
 def take(path: Path) -> bytes:
-    """A bundle's bytes. Raises E-BACKUP-UNREADABLE."""
+    """The bytes of a bundle that lies there. Raises E-BACKUP-UNREADABLE, E-BACKUP-CORRUPT for a large one."""
+    with told(path):
+        return regular.read(path, MAX_SIZE, follow=True)
+
+
+@contextlib.contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Name the bundle that could not be read."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_SIZE + 1)
+        yield
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise KleidiError(faults.BACKUP_CORRUPT, f"{path} has more than {MAX_SIZE >> 20} MiB") from error
         raise KleidiError(faults.BACKUP_UNREADABLE, f"{path}: {error.strerror}") from error
-    if len(data) > MAX_SIZE:
-        raise KleidiError(faults.BACKUP_CORRUPT, f"{path} has more than {MAX_SIZE >> 20} MiB")
-    return data
 
 
 def newest(directory: Path, lineage: str | None) -> Path:
     """The bundle of *lineage* that was made last, by its name; None takes any lineage."""
-    try:
-        names = [(match, path) for path in directory.iterdir() if (match := _NAME.fullmatch(path.name))]
-    except OSError as error:
-        raise KleidiError(faults.BACKUP_UNREADABLE, f"{directory}: {error.strerror}") from error
-    ours = [(match[3], int(match[2]), path) for match, path in names if lineage in (None, match[1])]
+    found = map(_NAME.fullmatch, durable.names(directory, faults.BACKUP_UNREADABLE))
+    ours = [(match[3], int(match[2]), match[0]) for match in found if match and lineage in (None, match[1])]
     if not ours:
         raise KleidiError(faults.BACKUP_NONE, str(directory))
-    return max(ours)[2]
+    return directory / max(ours)[2]
 
 
 @dataclass(frozen=True)

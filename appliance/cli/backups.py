@@ -9,11 +9,11 @@ import typer
 
 from appliance import assembly, faults, hardening
 from appliance.backup import shelf
-from appliance.backup.bundle import unpacked
+from appliance.backup.bundle import MAX_SIZE, unpacked
 from appliance.backup.exam import examine
 from appliance.backup.restore import lay_aside
 from appliance.backup.told import Told, verified_keys
-from appliance.cli import bundles
+from appliance.cli import bundles, handed
 from appliance.cli.secrets import AskPassphrase, IdentityFile, PassphraseFile, To, opener, sealer
 from appliance.cli.serving import Output
 from appliance.faults import Exit, KleidiError
@@ -85,7 +85,7 @@ def verify(
 ) -> None:
     """Open a bundle in memory, prove every key in it, and remember that it was done."""
     hardening.shut()
-    settings, data = load(), shelf.take(file)
+    settings, data = load(), _handed(file)
     # Counted first: the keys are in memory no longer than they must be.
     stored = bundles.stored(usage, etcd_snapshot, prefix)
     key = opener(data, identity=identity, ask=passphrase, file=passphrase_file)
@@ -124,7 +124,7 @@ def restore(
 ) -> None:
     """Bring an empty volume back from a bundle: the same lineage and keys, sealed by this node's own key."""
     hardening.shut()
-    settings, data = load(), shelf.take(file)
+    settings, data = load(), _handed(file)
     key = opener(data, identity=identity, ask=passphrase, file=passphrase_file)
     header, payload = examine(data, key, assembly.engine(settings), settings.memory_dir)
     number = verified_keys(payload)
@@ -141,6 +141,11 @@ def restore(
     told = Told.of("restored", str(file), header, payload, verified=number, recorded=recorded)
     warnings = done.said if done else [str(fault) for fault in restorer.warnings(header, payload)]
     _tell(replace(told, warnings=list(warnings), dry_run=dry_run), output)
+
+
+def _handed(file: Path) -> bytes:
+    with shelf.told(file):
+        return handed.read(file, MAX_SIZE)
 
 
 def _tell(told: Told, output: Output) -> None:

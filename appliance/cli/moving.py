@@ -1,17 +1,20 @@
 """`kleidi adopt`: moving in with what another plugin over SoftHSM has stored."""
 
-import sys
+import errno
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from appliance import assembly, faults
+from appliance import assembly, faults, hardening, regular
+from appliance.cli.secrets import read
 from appliance.cli.serving import Output
 from appliance.faults import KleidiError
 from appliance.ops.operations import Command, Verb
 from appliance.report import Changed
 from appliance.settings import load
+from appliance.volume import durable
 from appliance.volume.payload import FoundToken
 
 _Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The old token directory; only read.")]
@@ -21,7 +24,8 @@ _TokenLabel = Annotated[str, typer.Option("--token-label", help="Chooses among s
 _Annotation = Annotated[
     str, typer.Option("--annotation", help="What its ciphertexts carry, where the key's label does not tell.")
 ]
-_MAX_FILE = 1 << 20
+_MAX_FILE = 1 << 20  # bytes
+_MAX_FILES = 10_000  # five for each key at the most, and nobody has so many
 
 
 def adopt(
@@ -38,8 +42,11 @@ def adopt(
     from appliance.service import client
     from proto.admin import admin_pb2
 
+    hardening.shut()
     settings = load()
-    found = FoundToken(read_files(directory), _pin(pin_file), token_label, key_label)
+    found = FoundToken(
+        read_files(directory), read(pin_file, faults.TOKEN_NOT_ADOPTED).rstrip("\r\n"), token_label, key_label
+    )
     request = admin_pb2.AdoptRequest(
         files=found.files,
         pin=found.pin,
@@ -62,26 +69,14 @@ def adopt(
 def read_files(directory: Path) -> dict[str, bytes]:
     """The token files below *directory*, which is SoftHSM's `tokens` or one token's own."""
     try:
-        next(directory.iterdir(), None)  # rglob passes over what is not there or cannot be read
-        inside = sorted(path for path in directory.rglob("*") if path.is_file() and path.suffix != ".lock")
+        found = durable.files(directory, faults.TOKEN_NOT_ADOPTED)
+        inside = [path for _, path in islice(found, _MAX_FILES + 1) if path.suffix != ".lock"]
+        if len(inside) > _MAX_FILES:
+            raise OSError(errno.E2BIG, f"more than {_MAX_FILES} files")
         # Directories may have been renamed to anything; only which files lie together matters.
         homes = {
             home: f"found-{number}" for number, home in enumerate({path.parent: None for path in inside})
         }
-        return {f"{homes[path.parent]}/{path.name}": _content(path) for path in inside}
-    except (OSError, ValueError) as error:
+        return {f"{homes[path.parent]}/{path.name}": regular.read(path, _MAX_FILE) for path in inside}
+    except OSError as error:
         raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"{directory}: {error}") from error
-
-
-def _content(path: Path) -> bytes:
-    if path.stat().st_size > _MAX_FILE:
-        raise ValueError(f"{path.name} is no file of a token")
-    return path.read_bytes()
-
-
-def _pin(name: str) -> str:
-    try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text()
-    except (OSError, ValueError) as error:
-        raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"{name}: {error}") from error
-    return text.rstrip("\r\n")

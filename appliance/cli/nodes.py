@@ -11,6 +11,7 @@ import typer
 from appliance import faults
 from appliance.backup import shelf
 from appliance.backup.bundle import MAX_SIZE
+from appliance.cli import handed
 from appliance.cli.serving import Output
 from appliance.faults import KleidiError
 from appliance.settings import load
@@ -73,9 +74,9 @@ def join(file: _Bundle, *, dry_run: _DryRun = False, output: _Output = Output.TE
 
 def _bundle(name: str) -> bytes:
     try:
-        data = sys.stdin.buffer.read(MAX_SIZE + 1) if name == "-" else Path(name).read_bytes()
+        data = handed.read(name, MAX_SIZE)
     except OSError as error:
         raise KleidiError(faults.NODE_BUNDLE, f"{name}: {error.strerror}") from error
-    if not 0 < len(data) <= MAX_SIZE:
-        raise KleidiError(faults.NODE_BUNDLE, f"{name} has {len(data)} bytes")
+    if not data:
+        raise KleidiError(faults.NODE_BUNDLE, f"{name} has 0 bytes")
     return data

@@ -1,7 +1,7 @@
 """How a person hands over what opens or closes a bundle: never in argv, never in the environment."""
 
+import io
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +9,7 @@ import typer
 from appliance import faults
 from appliance.backup.age import Identities, Opener, Recipients, Sealer
 from appliance.backup.passphrase import MIN_LENGTH, Passphrase, is_under_passphrase
+from appliance.cli import handed
 from appliance.faults import Fault, KleidiError
 
 To = Annotated[
@@ -56,11 +57,7 @@ def typed(*, twice: bool) -> str:
 def read(name: str, fault: Fault) -> str:
     """A file's text without the newline that editors put behind it."""
     try:
-        if name == "-":
-            text = sys.stdin.read(_MAX_SIZE)
-        else:
-            with Path(name).open() as file:
-                text = file.read(_MAX_SIZE)
+        text = io.TextIOWrapper(io.BytesIO(handed.read(name, _MAX_SIZE))).read()  # as the locale has it
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise KleidiError(fault, f"{name}: {reason}") from error

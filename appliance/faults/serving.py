@@ -10,6 +10,9 @@ _W, _D, _A, _X = Kind.WAITING, Kind.DEGRADED, Kind.WARNING, Kind.WRONG
 MEMORY_UNSAFE = fault("E-MEMORY-UNSAFE", _W, Exit.REFUSED,
     "the directory for the open token is not in memory",
     "Point KLEIDI_MEMORY_DIR at a tmpfs")
+MEMORY_SHARED = fault("E-MEMORY-SHARED", _W, Exit.REFUSED,
+    "the directory for the open token is not this user's alone",
+    "Look who made what the line names; then remove it, or point KLEIDI_MEMORY_DIR elsewhere in memory")
 MEMORY_FULL = fault("E-MEMORY-FULL", _W, Exit.REFUSED,
     "the directory for the open token is full or cannot be written",
     "Give the tmpfs of KLEIDI_MEMORY_DIR a few MiB, writable by the appliance")

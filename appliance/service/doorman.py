@@ -11,18 +11,24 @@ import contextlib
 import itertools
 import logging
 import os
+import re
 import shutil
 import socket
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance import faults
 from appliance.logs import event
+from appliance.private import unwritable
 from appliance.service.binding import Bind, Bound, private
+from appliance.volume import durable
+from appliance.volume.mounts import is_mount_point
 
 # struct ucred (unix(7)): pid, uid, gid.
 _CREDENTIALS = struct.Struct("3i")
 _BEHIND = "behind"
+_LEFT = re.compile(r"\..{6}\.d")
 _PIECE_SIZE = 64 * 1024
 _ROOT = 0
 
@@ -46,10 +52,15 @@ def guarded(bind: Bind) -> Bind:
     """Whatever *bind* makes, behind a door."""
 
     async def bind_door(path: Path) -> Bound:
+        # Operators send PINs here: nobody else may put a socket in the place of ours. What is mounted for us
+        # alone may be open to all, as an emptyDir is.
+        if not is_mount_point(path.parent):
+            unwritable(path.parent)
         room = path.with_name(f"{path.name}.d")
         # Killed ones could not remove theirs; the listener's lock says that nobody else is here.
-        for left in path.parent.glob(".??????.d"):
-            shutil.rmtree(left, ignore_errors=True)
+        for name in durable.names(path.parent, faults.SOCKET_DIRECTORY):
+            if _LEFT.fullmatch(name):
+                shutil.rmtree(path.with_name(name), ignore_errors=True)
         room.mkdir(mode=0o700)
         door = Door(room)
         try:

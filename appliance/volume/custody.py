@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from appliance import faults
+from appliance import faults, regular
 from appliance.faults import KleidiError
 from appliance.volume import durable
 from appliance.volume.mounts import mount_of
 from appliance.volume.slot import KEY_SIZE, SlotKey
+
+_MARK_SIZE = 64  # bytes: a lineage and a line break
 
 
 class KeyFile(StrEnum):
@@ -58,7 +60,7 @@ class Custody:
     def used_for(self) -> str:
         """The lineage that the mark names; empty when it names none."""
         try:
-            return self._mark.read_text().strip()
+            return regular.read(self._mark, _MARK_SIZE, follow=True).decode().strip()
         except (OSError, ValueError):
             return ""
 
@@ -67,22 +69,18 @@ class Custody:
         if self.look() in (KeyFile.PRESENT, KeyFile.INVALID):
             self.load()  # raises for what is no key, and might be one that an operator still needs
             return
-        with durable.translated(
-            faults.SEAL_KEY_UNWRITABLE, faults.SEAL_KEY_UNWRITABLE, faults.SEAL_KEY_UNWRITABLE
-        ):
+        with durable.translated_as(faults.SEAL_KEY_UNWRITABLE):
             durable.write(self.path, secrets.token_bytes(KEY_SIZE), 0o400)
 
     def load(self) -> SlotKey:
         try:
-            with self.path.open("rb") as file:
-                secret = file.read(KEY_SIZE + 1)
+            secret = regular.read(self.path, KEY_SIZE, follow=True)  # a kubelet mounts a Secret as links
         except FileNotFoundError as error:
             raise KleidiError(faults.SEAL_KEY_MISSING, str(self.path)) from error
         except OSError as error:
             raise KleidiError(faults.SEAL_KEY_INVALID, f"{error.strerror}: {self.path}") from error
         if len(secret) != KEY_SIZE:
-            size = "more" if len(secret) > KEY_SIZE else str(len(secret))
-            raise KleidiError(faults.SEAL_KEY_INVALID, f"{self.path} holds {size} bytes")
+            raise KleidiError(faults.SEAL_KEY_INVALID, f"{self.path} holds {len(secret)} bytes")
         return SlotKey(self.kind, secret)
 
     def mark_used(self, lineage: str) -> None:

@@ -1,9 +1,10 @@
-"""Writing a file so that a crash leaves either nothing or all of it."""
+"""Writing a file so that a crash leaves either nothing or all of it, and telling what a disk refuses."""
 
 import contextlib
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,9 +89,14 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def leftovers(directory: Path, name: str) -> list[Path]:
-    """What interrupted writes of files that begin with *name* left behind."""
-    return list(directory.glob(f"{SCRATCH_PREFIX}{name}*"))
+def leftovers(directory: Path, name: str, unreadable: Fault = faults.VOLUME_UNREADABLE) -> list[Path]:
+    """What interrupted writes of files that begin with *name* left behind. Raises *unreadable*."""
+    with translated_as(unreadable):
+        try:
+            found = _names(directory)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return []  # nothing that we could have written there, or could remove
+    return [directory / each for each in found if each.startswith(f"{SCRATCH_PREFIX}{name}")]
 
 
 def sweep(directory: Path, name: str) -> None:
@@ -98,6 +104,35 @@ def sweep(directory: Path, name: str) -> None:
     for leftover in leftovers(directory, name):
         with contextlib.suppress(OSError):
             leftover.unlink()
+
+
+def names(directory: Path, unreadable: Fault) -> list[str]:
+    """The names of what *directory* holds, in order. Raises *unreadable*."""
+    with translated_as(unreadable):
+        return _names(directory)
+
+
+def _names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def files(directory: Path, unreadable: Fault) -> Iterator[tuple[str, Path]]:
+    """Everything below *directory* that is no directory, by its relative name. Follows no link.
+
+    Raises *unreadable*: half of what is there is never taken for all of it.
+    """
+    ahead = [""]
+    while ahead:
+        inside = ahead.pop()
+        for name in names(directory / inside, unreadable):
+            relative = f"{inside}/{name}" if inside else name
+            path = directory / relative
+            with translated_as(unreadable):
+                is_directory = stat.S_ISDIR(path.lstat().st_mode)
+            if is_directory:
+                ahead.append(relative)
+            else:
+                yield relative, path
 
 
 @contextlib.contextmanager
@@ -113,3 +148,8 @@ def translated(unreadable: Fault, read_only: Fault, full: Fault = faults.VOLUME_
         else:
             fault = unreadable
         raise KleidiError(fault, f"{error.strerror}: {error.filename or ''}".rstrip(": ")) from error
+
+
+def translated_as(fault: Fault) -> contextlib.AbstractContextManager[None]:
+    """Turn them all into this one."""
+    return translated(fault, fault, fault)

@@ -7,10 +7,12 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from appliance import regular
 from appliance.keys.keyset import KeySet, Moment
 from appliance.volume import durable
 
 SCHEMA = "kleidi.ledger/v1"
+_MAX_SIZE = 16 << 20  # bytes, some hundred for each key
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Ledger:
 
     def _load(self) -> None:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            fields = json.loads(self._path.read_bytes()) if self._path else {}
+            fields = json.loads(regular.read(self._path, _MAX_SIZE)) if self._path else {}
             if fields.get("schema") == SCHEMA:
                 served = int(fields["served_seconds"])
                 uses = {name: Use(**use) for name, use in fields["keys"].items()}

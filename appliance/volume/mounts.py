@@ -1,5 +1,6 @@
 """Where a path is mounted, as the kernel tells it."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ def _unescape(field: str) -> str:
 
 def mount_of(path: Path) -> Mount:
     """The mount that *path* lives on. A bind mount counts: os.path.ismount does not see those."""
-    real = path.resolve()
+    real = Path(os.path.realpath(path))  # a loop of links is for others to refuse
     best = Mount(Path("/"), "unknown")
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")
@@ -36,4 +37,4 @@ def mount_of(path: Path) -> Mount:
 
 
 def is_mount_point(path: Path) -> bool:
-    return mount_of(path).point == path.resolve()
+    return mount_of(path).point == Path(os.path.realpath(path))

@@ -24,7 +24,7 @@ _TOKEN_FILE = re.compile(r"tokens/[0-9A-Za-z-]{1,64}/[0-9A-Za-z-][0-9A-Za-z.-]{0
 
 @dataclass(frozen=True)
 class TokenImage:
-    """A token at rest: its files by relative name, its serial, and the PINs that open it.
+    """A token at rest: its files by relative name, its serial, and the PIN that opens it.
 
     Beside it lie the tokens that were adopted, each by its serial with the PIN it came with.
     """
@@ -32,7 +32,6 @@ class TokenImage:
     serial: str
     files: Mapping[str, bytes] = field(repr=False)
     user_pin: str = field(repr=False)
-    so_pin: str = field(repr=False)
     adopted_pins: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -108,7 +107,7 @@ class Payload:
         }
         pins = {
             "user_pin": self.token.user_pin,
-            "so_pin": self.token.so_pin,
+            "so_pin": "",  # forgotten at the token's birth: nobody needs it, but older readers want the field
             "adopted": dict(self.token.adopted_pins),
             "slots": [
                 {"kind": slot.kind, "values": dict(slot.values), "wrapping_key": slot.wrapping_key.hex()}
@@ -140,9 +139,7 @@ class Payload:
         if not all(_TOKEN_FILE.fullmatch(name) for name in entries):
             raise ValueError("a file name that SoftHSM does not use")
         files = {name.removeprefix("tokens/"): content for name, content in entries.items()}
-        token = TokenImage(
-            manifest["token"]["serial"], files, pins["user_pin"], pins["so_pin"], pins["adopted"]
-        )
+        token = TokenImage(manifest["token"]["serial"], files, pins["user_pin"], pins["adopted"])
         slots = (
             HeldSlot(slot["kind"], slot["values"], bytes.fromhex(slot["wrapping_key"]))
             for slot in pins["slots"]

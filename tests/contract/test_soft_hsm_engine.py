@@ -42,7 +42,7 @@ def image(room: Path, keys: list[str]) -> TokenImage:
     session.generate(keys[1], "second")
     session.close()
     library.unload()
-    return TokenImage(image.serial, memory.collect(tokens), image.user_pin, image.so_pin)
+    return TokenImage(image.serial, memory.collect(tokens), image.user_pin)
 
 
 @pytest.fixture(scope="module")

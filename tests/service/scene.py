@@ -79,7 +79,7 @@ class Scene:
         self.engine.close()
         self.custody.create()
         seal_key = self.custody.load()
-        self.secrets += [image.user_pin, image.so_pin, seal_key.secret.hex()]
+        self.secrets += [image.user_pin, seal_key.secret.hex()]
         self.secrets += [key.hex() for key in self._maker.keys.values()]
         payload = Payload(self.keyset, image, (seal_key.hold(),))
         with self.volume.lock():

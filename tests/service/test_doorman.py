@@ -93,6 +93,20 @@ def test_the_room_goes_with_the_server_and_a_killed_ones_is_swept(running: Runni
         again.stop()
 
 
+def test_where_others_could_put_a_socket_of_theirs_there_is_none_of_ours(
+    running: Running, journal: Journal
+) -> None:
+    admin = running.scene.admin
+    admin.parent.chmod(0o1777)
+    admin.unlink()
+    until(lambda: "can be written by others" in journal.text, "it was told")
+    assert faults.SOCKET_DIRECTORY.id in journal.text
+    assert not admin.exists()
+    admin.parent.chmod(0o700)
+    until(admin.exists, "it is back")
+    assert running.report().state == "OPERATIONAL"
+
+
 def test_megabytes_get_through(running: Running) -> None:
     files = {f"not a name/{number}": secrets.token_bytes(1 << 20) for number in range(6)}
     request = admin_pb2.AdoptRequest(files=files, pin="1", key_label="kms-test", dry_run=True)

@@ -206,6 +206,25 @@ def test_refuses_a_control_directory_that_others_can_enter(appliance: Appliance)
     assert appliance.log().count("\n") == 1
 
 
+@pytest.mark.parametrize("trap", ["a link", "another user's", "a file"])
+def test_refuses_a_control_directory_that_somebody_else_prepared(appliance: Appliance, trap: str) -> None:
+    appliance.control.parent.mkdir(parents=True)
+    if trap == "a link":
+        (appliance.root / "victim").mkdir(mode=0o700)
+        appliance.control.symlink_to(appliance.root / "victim")
+    elif trap == "a file":
+        appliance.control.touch()
+    elif os.geteuid() != 0:
+        pytest.skip("only root can be somebody else")
+    else:
+        appliance.control.mkdir(mode=0o700)
+        os.chown(appliance.control, 65534, 65534)
+    start(appliance, "", IDLE)
+    assert appliance.wait_end() == 2
+    assert appliance.log().startswith(f"kleidi: SUPERVISOR_DIR {appliance.control} must be a directory of")
+    assert appliance.log().count("\n") == 1
+
+
 def test_says_why_it_ended_where_the_kubelet_looks(tmp_path: Path) -> None:
     log = tmp_path / "termination-log"
     leave("because", log)

@@ -139,7 +139,7 @@ def _payload() -> Payload:
         "keys": [{"version": 1, "state": "primary", "object_id": "k1", "known_answer": answer.hex()}],
     }
     files = {"a1/token.object": b"\x00token" * 50, "a1/b2.object": bytes(range(256)) * 3}
-    return Payload(KeySet.from_json(keys), TokenImage("serial", files, "user pin", "so pin"))
+    return Payload(KeySet.from_json(keys), TokenImage("serial", files, "user pin"))
 
 
 PAYLOAD = _payload()

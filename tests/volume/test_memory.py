@@ -1,6 +1,8 @@
 """An open token is in memory only, and gone with the process that opened it."""
 
+import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -14,7 +16,7 @@ import pytest
 from appliance import faults
 from appliance.volume import memory
 from appliance.volume.mounts import mount_of
-from tests.volume.house import CHECKOUT, refused
+from tests.volume.house import CHECKOUT, KLEIDI, House, refused
 
 # Takes a room, puts an open token into it, says where, and stays until its input ends.
 TENANT = """
@@ -109,6 +111,97 @@ def test_a_directory_that_cannot_be_made_is_refused(memory_dir: Path) -> None:
     (memory_dir / "file").touch()
     assert refused(lambda: enter(memory_dir / "file" / "base")) is faults.MEMORY_FULL
     assert refused(lambda: enter(memory_dir / "file")) is faults.MEMORY_FULL
+
+
+needs_another_user = pytest.mark.skipif(os.geteuid() != 0, reason="only root meets what others have made")
+
+
+def test_a_mount_that_is_open_to_all_gets_a_room_of_ours_below() -> None:
+    shm = Path("/dev/shm")  # noqa: S108  anybody's, as the kubelet's emptyDir is
+    with memory.room(shm) as room:
+        assert room.parent == memory.home(shm) == shm / f"user-{os.geteuid()}"
+        assert room.parent.stat().st_mode & 0o777 == 0o700
+    with contextlib.suppress(OSError):  # somebody else may be in it
+        room.parent.rmdir()
+
+
+def test_a_base_that_is_open_to_others_is_refused_and_nothing_is_made_in_it(memory_dir: Path) -> None:
+    memory_dir.chmod(0o755)
+    assert refused(lambda: enter(memory_dir)) is faults.MEMORY_SHARED
+    assert list(memory_dir.iterdir()) == []
+
+
+@needs_another_user
+def test_a_base_that_another_user_made_is_refused_and_nothing_he_laid_there_is_touched(
+    house: House, as_nobody: Callable[[Callable[[], Any]], Any], tmp_path: Path
+) -> None:
+    victim, file = tmp_path / "victim", tmp_path / "file"
+    victim.mkdir(mode=0o755)
+    file.write_bytes(b"as it was")
+    base = Path("/dev/shm") / f"kleidi-test-{secrets.token_hex(6)}"  # noqa: S108
+
+    def lay_traps() -> None:
+        room = base / ("a" * 12)
+        room.mkdir(parents=True)
+        (room / ".lock").touch()
+        (room / "link").symlink_to(victim)
+        (base / ".refusal.json").symlink_to(file)
+
+    as_nobody(lay_traps)
+    try:
+        house = House(house.root, base)
+        # The second refusal is one to leave a note of for the server.
+        for policy, fault in (("auto", faults.MEMORY_SHARED), ("never", faults.VOLUME_EMPTY)):
+            ended = house.run("env", f"KLEIDI_PROVISION={policy}", *KLEIDI, "provision")
+            (line,) = ended.stderr.splitlines()
+            assert line.startswith(f"kleidi: {fault.id}: ")
+            assert ended.returncode == fault.exit != 0
+        assert (victim.stat().st_mode & 0o777, file.read_bytes()) == (0o755, b"as it was")
+        assert sorted(path.name for path in base.iterdir()) == [".refusal.json", "a" * 12]
+        assert not list(house.volume.glob("generation-*"))
+    finally:
+        shutil.rmtree(base)
+
+
+@needs_another_user
+def test_a_link_that_another_user_put_in_the_bases_place_is_refused(
+    as_nobody: Callable[[Callable[[], Any]], Any], memory_dir: Path
+) -> None:
+    (memory_dir / "ours").mkdir(mode=0o700)
+    link = Path("/dev/shm") / f"kleidi-test-{secrets.token_hex(6)}"  # noqa: S108
+    as_nobody(lambda: link.symlink_to(memory_dir / "ours"))
+    try:
+        for base in (link, link / "deeper"):
+            assert refused(lambda: enter(base)) is faults.MEMORY_SHARED  # noqa: B023  called at once
+        link.unlink()
+        as_nobody(lambda: link.symlink_to(link))
+        assert refused(lambda: enter(link)) is faults.MEMORY_SHARED
+    finally:
+        link.unlink()
+    assert list((memory_dir / "ours").iterdir()) == []
+
+
+def test_nothing_that_a_link_points_to_is_removed_or_changed(memory_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir(mode=0o755)
+    (tmp_path / "kept" / "file").write_bytes(b"kept")
+    with memory.room(memory_dir) as room:
+        (room / "link").symlink_to(tmp_path / "kept")
+        (room / "file").symlink_to(tmp_path / "kept" / "file")
+    memory.remove(room)  # gone already
+    (memory_dir / "link").symlink_to(tmp_path / "kept")
+    memory.remove(memory_dir / "link")
+    assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "kept" / "file").read_bytes() == b"kept"
+
+
+def test_a_room_that_is_a_link_or_whose_lock_is_none_is_not_swept(memory_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (memory_dir / ("a" * 12)).symlink_to(tmp_path)
+    (memory_dir / ("b" * 12)).mkdir()
+    (memory_dir / ("b" * 12) / ".lock").symlink_to(tmp_path / ".lock")
+    enter(memory_dir)
+    assert (tmp_path / ".lock").exists()
+    assert sorted(path.name for path in memory_dir.iterdir()) == ["a" * 12, "b" * 12]
 
 
 def test_an_unpacked_token_cannot_be_written(

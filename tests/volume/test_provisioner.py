@@ -14,6 +14,7 @@ from appliance.keys.keyset import KeySet, KeyState
 from appliance.provision.plan import Policy
 from appliance.volume import memory
 from appliance.volume.payload import TokenImage
+from softhsm import Library, Token
 from tests.fakes import FakeEngine
 from tests.volume.house import House, refused
 
@@ -213,18 +214,37 @@ def test_the_raw_key_is_nowhere_outside(house: House) -> None:
     payload = house.storage().open().payload
     (key,) = payload.token.files.values()  # the fake token's file is the raw key itself
     assert len(key) == 32
-    _absent(house, key, payload.token.user_pin.encode(), payload.token.so_pin.encode())
+    _absent(house, key, payload.token.user_pin.encode())
 
 
 def test_with_softhsm_neither_pins_nor_token_files_are_outside(house: House, engine: SoftHsmEngine) -> None:
     token = house.provisioner(engine).run().payload.token
-    _absent(house, token.user_pin.encode(), token.so_pin.encode())
+    _absent(house, token.user_pin.encode())
     kept = b"".join(content for content, *_ in house.snapshot().values())
     for data in token.files.values():
         # SoftHSM's files begin alike; what tells them apart is further behind.
         for start in range(0, max(len(data) - 24, 1), 24):
             piece = data[start : start + 24]
             assert len(set(piece)) < 12 or piece not in kept
+
+
+def test_the_so_pin_is_nowhere_once_the_token_is_made(
+    house: House, engine: SoftHsmEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    make = Library.initialize_token
+
+    def overheard(library: Library, label: str, user_pin: str, so_pin: str) -> Token:
+        drawn.append(so_pin)
+        return make(library, label, user_pin, so_pin)
+
+    monkeypatch.setattr(Library, "initialize_token", overheard)
+    payload = house.provisioner(engine).run().payload
+    (so_pin,) = drawn
+    # All that a server ever gets to know.
+    assert so_pin.encode() not in payload.to_bytes()
+    assert so_pin not in repr(vars(payload.token))
+    _absent(house, so_pin.encode())
 
 
 def _absent(house: House, *secrets: bytes) -> None:
