@@ -9,11 +9,16 @@ _PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
 def shut() -> None:
-    """No core dumps, no reading of our memory by others of the same user, no files for others.
-
-    Both are undone by exec, so the process that holds secrets calls this itself.
-    """
+    """Be unreadable, and make no files for others."""
     os.umask(0o077)
+    unreadable()
+
+
+def unreadable() -> None:
+    """No core dumps, no reading of our memory by others of the same user.
+
+    The latter is undone by exec, so the process that holds secrets calls this itself.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
