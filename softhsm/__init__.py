@@ -11,6 +11,7 @@ looks into one that another program made.
 from softhsm.errors import (
     KeyNotFoundError,
     ModuleMissingError,
+    ModuleUnusableError,
     PinRejectedError,
     SoftHsmError,
     TamperedError,
@@ -26,6 +27,7 @@ __all__ = [
     "KeyNotFoundError",
     "Library",
     "ModuleMissingError",
+    "ModuleUnusableError",
     "PinRejectedError",
     "SecretKey",
     "Session",
