@@ -180,6 +180,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ["PATH"] = os.pathsep.join(
         [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     )
+    os.environ["SUPERVISOR_PID"] = str(os.getpid())  # the programs end with us: appliance/supervised.py
     with control_directory():
         options = Foreground()
         options.realize(["--nodaemon", "--configuration", config], doc=__doc__)

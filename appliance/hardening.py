@@ -9,7 +9,7 @@ _PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
 def shut() -> None:
-    """Unreadable, and no files for others."""
+    """Be unreadable, and make no files for others."""
     os.umask(0o077)
     unreadable()
 

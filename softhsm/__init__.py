@@ -17,6 +17,7 @@ secrecy.shut()  # before the rest is imported: the programs start with this line
 from softhsm.errors import (
     KeyNotFoundError,
     ModuleMissingError,
+    ModuleUnusableError,
     PinRejectedError,
     SoftHsmError,
     TamperedError,
@@ -32,6 +33,7 @@ __all__ = [
     "KeyNotFoundError",
     "Library",
     "ModuleMissingError",
+    "ModuleUnusableError",
     "PinRejectedError",
     "SecretKey",
     "Session",

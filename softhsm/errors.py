@@ -33,7 +33,11 @@ class SoftHsmError(Exception):
 
 
 class ModuleMissingError(SoftHsmError):
-    """No SoftHSM module was found, or it could not be loaded."""
+    """No SoftHSM module was found. Trying again helps once somebody has put one there."""
+
+
+class ModuleUnusableError(ModuleMissingError):
+    """What was found cannot be loaded here, or is not SoftHSM. Nor does it heal by itself."""
 
 
 class TokenNotFoundError(SoftHsmError):
@@ -82,7 +86,7 @@ _EVERYWHERE: Final[dict[int, type[SoftHsmError]]] = dict.fromkeys(
 
 _ADDITIONS: Final[dict[str, dict[int, type[SoftHsmError]]]] = {
     # A configuration that cannot work, a missing directory, a backend not built in: all look like this.
-    "load": {-1: ModuleMissingError, CKR_GENERAL_ERROR: SoftHsmError},
+    "load": {-1: ModuleUnusableError, CKR_GENERAL_ERROR: SoftHsmError},
     # A full disk while the token is made: there is nothing yet that could be lost.
     "initialize": {CKR_DEVICE_ERROR: SoftHsmError, CKR_GENERAL_ERROR: SoftHsmError},
     "login": dict.fromkeys(

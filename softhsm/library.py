@@ -8,12 +8,20 @@ from typing import ClassVar, Final, Self
 
 from PyKCS11 import CKF_RW_SESSION, CKF_TOKEN_INITIALIZED, CKU_SO, PyKCS11Error, PyKCS11Lib
 
-from softhsm import directory
-from softhsm.errors import ModuleMissingError, SoftHsmError, TokenLostError, TokenNotFoundError, translated
+from softhsm import directory, module
+from softhsm.errors import (
+    ModuleMissingError,
+    ModuleUnusableError,
+    SoftHsmError,
+    TokenLostError,
+    TokenNotFoundError,
+    translated,
+)
 from softhsm.lifetime import LOCK, Lifetime
 from softhsm.token import Token
 
 _MODULE: Final = "libsofthsm2.so"
+_MAKER: Final = "SoftHSM"
 _LABEL_SIZE: Final = 32
 # SoftHSM hashes a PIN about 1600 times and never locks out, and either PIN opens every key: 22 characters of
 # base64 are the 128 random bits that makes bearable. 255 is SoftHSM's own limit.
@@ -24,19 +32,23 @@ class Library:
     # The module's state is the process's: a second one loaded beside it would be the same one.
     _loaded: ClassVar["Library | None"] = None
 
-    def __init__(self, module: Path) -> None:
-        self.module = module
+    def __init__(self, path: Path) -> None:
+        self.module = path
         self._life: Lifetime | None = None
         self._tokens: Path | None = None
         self._listed: list[Token] = []
         self.unreadable = 0
 
     @classmethod
-    def find(cls, module: Path | None = None) -> Self:
-        """Find the module where *module* says, or where distributions put it."""
-        candidates = _installed() if module is None else [module]
+    def find(cls, path: Path | None = None) -> Self:
+        """Find the module at *path*, or where distributions put it."""
+        if path is not None:
+            module.check(path)
+            return cls(path)
+        candidates = _installed()
         for candidate in candidates:
-            if candidate.is_file():
+            if os.path.lexists(candidate):
+                module.check(candidate)
                 return cls(candidate)
         raise ModuleMissingError(f"no {_MODULE} in {', '.join(str(c.parent) for c in candidates)}")
 
@@ -49,12 +61,7 @@ class Library:
             configuration = directory.configure(tokens)
             self.unload()
             os.environ["SOFTHSM2_CONF"] = str(configuration.absolute())
-            pkcs11 = PyKCS11Lib()
-            try:
-                pkcs11.load(str(self.module))
-            except PyKCS11Error as error:
-                raise translated(error, "load") from error
-            self._life, self._tokens, Library._loaded = Lifetime(pkcs11), tokens, self
+            self._life, self._tokens, Library._loaded = Lifetime(self._initialized()), tokens, self
             self._listed = _listed(self._life)
             self.unreadable = present - len(self._listed)
 
@@ -64,6 +71,19 @@ class Library:
                 life, self._life, self._tokens, Library._loaded = self._life, None, None, None
                 self._listed, self.unreadable = [], 0
                 life.end()
+
+    def _initialized(self) -> PyKCS11Lib:
+        pkcs11 = PyKCS11Lib()
+        try:
+            with module.mapped(self.module):
+                pkcs11.load(str(self.module))
+            maker = pkcs11.getInfo().manufacturerID.rstrip(" \0")
+        except PyKCS11Error as error:
+            raise translated(error, "load") from error
+        if maker != _MAKER:
+            pkcs11.unload()
+            raise ModuleUnusableError(f"{self.module} is {maker}'s module, not {_MAKER}'s")
+        return pkcs11
 
     def initialize_token(self, label: str, user_pin: str, so_pin: str) -> Token:
         """Make the one token of an empty token directory."""

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from annotated_types import Ge, Le, Lt
+from pydantic.fields import FieldInfo
+
 from appliance import faults
 from appliance.faults import Exit
 from appliance.manifests.description import Description, Role, User
@@ -33,9 +36,16 @@ def settings_table() -> str:
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = f"`{_shown(name, field.default)}`" if field.default is not None else ""
-        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description}{_bounds(field)} |")
     rows.append(f"| `{CONFIG_FILE}` |  | A TOML file with any of the above. |")
     return "\n".join(rows) + "\n"
+
+
+def _bounds(field: FieldInfo) -> str:
+    least = [rule.ge for rule in field.metadata if isinstance(rule, Ge)]
+    most = [rule.le for rule in field.metadata if isinstance(rule, Le)]
+    below = [f"below {rule.lt}" for rule in field.metadata if isinstance(rule, Lt)]
+    return f" {least[0]} to {[*most, *below][0]}." if least else ""
 
 
 def _shown(name: str, value: object) -> object:

@@ -105,6 +105,12 @@ class Appliance:
         assert self._process is not None
         return self._process.wait(timeout)
 
+    def lose_supervisord(self) -> None:
+        """SIGKILL for supervisord alone; what it started is left behind."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
     def reboot(self) -> None:
         """What a power cycle does: no goodbye, and memory is empty."""
         assert self._process is not None

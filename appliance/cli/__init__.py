@@ -1,13 +1,12 @@
 """The command line: thin verbs; every error is one line on stderr and an exit code from the table."""
 
-import sys
-
 import typer
 
 from appliance.cli import (
     anchor,
     auditing,
     backups,
+    ending,
     inspecting,
     installing,
     keys,
@@ -17,7 +16,6 @@ from appliance.cli import (
     slots,
     unsealing,
 )
-from appliance.faults import KleidiError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,9 +44,6 @@ app.command()(inspecting.usage)
 
 
 def main() -> None:
-    """Run one command; what it raises becomes one line and an exit code."""
-    try:
+    """Run one command; whatever it raises becomes one line and an exit code."""
+    with ending.told():
         app(prog_name="kleidi")
-    except KleidiError as error:
-        typer.echo(f"kleidi: {error}", err=True)
-        sys.exit(error.fault.exit)

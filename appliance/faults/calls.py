@@ -44,5 +44,8 @@ QUEUE_FULL = fault("E-QUEUE-FULL", Kind.OVERLOAD, Exit.BUSY,
     "Look which client floods the socket")
 INTERNAL = fault("E-INTERNAL", Kind.BUG, Exit.ERROR,
     "a mistake of ours",
-    "Report it with the log's traceback")
+    "Report it with its traceback, from the log or with KLEIDI_LOG_LEVEL=debug")
+OUTPUT = fault("E-OUTPUT", Kind.REFUSED, Exit.ERROR,
+    "the command's output could not be written to its end",
+    "Make room where it goes, and see with `kleidi status` what is done before it is run again")
 # fmt: on

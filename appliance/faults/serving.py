@@ -17,8 +17,11 @@ MEMORY_FULL = fault("E-MEMORY-FULL", _W, Exit.REFUSED,
     "the directory for the open token is full or cannot be written",
     "Give the tmpfs of KLEIDI_MEMORY_DIR a few MiB, writable by the appliance")
 MODULE_MISSING = fault("E-MODULE-MISSING", _W, Exit.ERROR,
-    "libsofthsm2 cannot be loaded",
-    "Install libsofthsm2, or set KLEIDI_SOFTHSM_MODULE")
+    "libsofthsm2 is not there, and nothing opens until it is",
+    "Install libsofthsm2, or set KLEIDI_SOFTHSM_MODULE; it is found without a restart")
+MODULE_UNUSABLE = fault("E-MODULE-UNUSABLE", _W, Exit.ERROR,
+    "the SoftHSM module cannot be loaded here, and nothing opens until another one is in its place",
+    "Check that KLEIDI_SOFTHSM_MODULE names a whole libsofthsm2.so, built for this machine and its libc")
 TOKEN_LOST = fault("E-TOKEN-LOST", _W, Exit.ERROR,
     "the token went away and is being opened again",
     "Wait a few seconds")

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
+from appliance.endpoint import HEALTH_NAME
 from appliance.service.binding import Bound, private
 from appliance.service.listener import Listener
 from appliance.service.standing import Standing
 
-NAME = "health.sock"
+NAME = HEALTH_NAME
 _LINE_SIZE = 1024
 _HEAD_SIZE = 4096
 _SECONDS = 2.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from appliance import faults, regular
+from appliance import faults, holder, regular
 from appliance.faults import KleidiError
 from appliance.volume import durable
 from appliance.volume.mounts import is_mount_point
@@ -113,7 +113,7 @@ class Volume:
         if generation > _LAST:
             raise KleidiError(faults.VOLUME_SPENT, f"generation {generation}")
         self.demand_unchanged()
-        if generation in _numbers(self._names()):
+        if generation in _numbers(self._listed()):
             raise KleidiError(faults.VOLUME_FOREIGN, f"generation {generation} is already there")
         with durable.translated(faults.VOLUME_UNREADABLE, faults.VOLUME_READ_ONLY):
             durable.write(self.file(generation), sealed, 0o400, directory=self._held.directory)
@@ -154,11 +154,9 @@ class Volume:
 
     def older(self, than: int) -> list[int]:
         """The generations before that one which are still there, oldest first."""
-        try:
-            names = self._names()
-        except OSError:
-            return []
-        return sorted(generation for generation in _numbers(names) if generation < than)
+        with contextlib.suppress(KleidiError):
+            return sorted(generation for generation in _numbers(self._listed()) if generation < than)
+        return []
 
     def remove(self, generation: int) -> None:
         """Needs the lock."""
@@ -167,6 +165,10 @@ class Volume:
                 self.file(generation).unlink()
             else:
                 os.unlink(_name(generation), dir_fd=self._held.directory)
+
+    def _listed(self) -> list[str]:
+        with durable.translated_as(faults.VOLUME_UNREADABLE):
+            return self._names()
 
     def _names(self) -> list[str]:
         return os.listdir(self.path if self._held is None else self._held.directory)  # noqa: PTH208  a descriptor
@@ -183,7 +185,9 @@ class Volume:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:
-                    raise KleidiError(faults.VOLUME_LOCKED, str(self.path)) from error
+                    by = holder.of_lock(lock)
+                    detail = f"{self.path}, by {by}" if by else str(self.path)
+                    raise KleidiError(faults.VOLUME_LOCKED, detail) from error
             inodes = _inode(os.fstat(directory)), _inode(os.fstat(lock))
             self._held = _Held(directory, *inodes, is_mount_point(self.path))
             try:

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from appliance.volume.payload import Payload
 from appliance.volume.seal import unseal
 from appliance.volume.slot import SlotKey
 from proto.kmsv2 import api_pb2, api_pb2_grpc
-from tests.rig import Appliance
+from tests.rig import CONFIG, Appliance
 
 
 @pytest.fixture
@@ -33,6 +34,13 @@ def eventually(happened: Callable[[], bool], appliance: Appliance, within: float
     while not happened():
         assert time.monotonic() < deadline, appliance.log()
         time.sleep(0.05)
+
+
+def ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def reason(appliance: Appliance) -> str:
@@ -88,6 +96,35 @@ def test_a_killed_provisioner_ends_with_exactly_one_lineage(appliance: Appliance
     assert generations(appliance) == ["generation-00000001.seal"]
     appliance.reboot()
     assert appliance.wait_ready() == key_id
+
+
+def test_nothing_outlives_a_killed_supervisord(appliance: Appliance) -> None:
+    appliance.start()
+    key_id = appliance.wait_ready()
+    appliance.lose_supervisord()
+    eventually(lambda: appliance.processes() == [], appliance)
+    assert not appliance.socket.exists()  # as after any other stop
+    appliance.start()
+    assert appliance.wait_ready() == key_id
+
+
+def test_a_start_right_after_a_kill_of_supervisord_succeeds(appliance: Appliance) -> None:
+    appliance.start()
+    key_id = appliance.wait_ready()
+    left = appliance.pid("kms")
+    appliance.lose_supervisord()
+    appliance.start()
+    eventually(lambda: ended(left), appliance)
+    assert appliance.wait_ready() == key_id
+    round_trip(appliance)
+
+
+def test_a_program_that_starts_as_its_supervisord_dies_ends_too(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with Appliance(tmp_path) as appliance:
+        done = appliance.run("serve", env={"SUPERVISOR_PID": str(gone.pid)})
+    assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
 
 
 def test_a_stop_is_quick_clean_and_successful(appliance: Appliance) -> None:
@@ -147,6 +184,29 @@ def test_a_name_that_is_no_setting_ends_the_container_with_2(tmp_path: Path) -> 
         assert "(configuration); see the log" in appliance.log()
         assert "Traceback" not in appliance.log()
         assert appliance.processes() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("memory_dir", "/dev/shm/a=b"),  # noqa: S108
+        ("destroy_wait_hours", "inf"),
+        ("socket_group", "99999999999"),
+    ],
+)
+def test_a_value_that_some_layer_cannot_take_ends_the_container_with_2(
+    name: str, value: str, tmp_path: Path
+) -> None:
+    with Appliance(tmp_path, CONFIG, **{name: value}) as appliance:
+        appliance.start()
+        assert appliance.wait_end() == 2
+        for verb in ("provision", "serve"):
+            done = appliance.run(verb)
+            assert (done.returncode, done.stdout) == (2, "")
+            (line,) = done.stderr.splitlines()
+            assert "E-CONFIG: the configuration cannot work" in line
+            assert f"KLEIDI_{name.upper()}: " in line
+        assert "Traceback" not in appliance.log()
 
 
 def test_the_control_socket_is_private(appliance: Appliance) -> None:

@@ -163,7 +163,7 @@ def test_settings_that_cannot_hold_together_are_refused_by_name(
     assert named in complaint()
 
 
-@given(st.integers(0, 0o777))
+@given(st.sampled_from([mode for mode in range(0o1000) if mode & 0o220 and not mode & 0o002]))
 def test_a_mode_is_read_as_chmod_reads_it(mode: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for text in (f"{mode:o}", f"{mode:04o}", f"{mode:#o}"):

@@ -1,12 +1,6 @@
-"""The SoftHSM engine: what the keyring and the provisioner need, said in PKCS#11.
+"""The engine: a token in memory, opened for good or changed for the next generation."""
 
-The only room of the appliance that knows `softhsm`; nobody but the assembly knows this one.
-"""
-
-import json
 import secrets
-import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +8,15 @@ from typing import Any
 
 import softhsm
 from appliance import faults
+from appliance.engine import child
 from appliance.faults import Fault, KleidiError
 from appliance.keys import key_id
 from appliance.keys.cipher import CipherLostError, TamperedError
 from appliance.keys.keyset import KeySet, KeyState
 from appliance.volume import memory
 from appliance.volume.payload import FoundToken, TokenImage
-from softhsm import child
 
 _LABEL = "kleidi"
-_CHILD_SECONDS = 60
-_LEAST_FREE = 64 * 1024  # bytes: a token with one key, and what SoftHSM rewrites of it
 _PROBE = {
     "nonce": key_id.PROBE_NONCE.hex(),
     "plaintext": key_id.PROBE_PLAINTEXT.hex(),
@@ -59,7 +51,7 @@ class SoftHsmEngine:
                 object_id, key_id.PROBE_NONCE, key_id.PROBE_PLAINTEXT, key_id.PROBE_AAD
             )
         except softhsm.SoftHsmError as error:
-            raise KleidiError(_blamed(scratch), f"{type(error).__name__}: {error}") from error
+            raise child.told(error, child.blamed(scratch, faults.TRIAL_FAILED)) from error
         finally:
             self.close()
         return TokenImage(token.serial, memory.collect(tokens), user_pin), known_answer
@@ -114,20 +106,10 @@ class SoftHsmEngine:
         )
 
     def _child(
-        self, module: str, tokens: Path, order: Mapping[str, object], fault: Fault = faults.TRIAL_FAILED
+        self, program: str, tokens: Path, order: Mapping[str, object], fault: Fault = faults.TRIAL_FAILED
     ) -> dict[str, Any]:
-        """Run one of softhsm's processes on *tokens*."""
-        question = {"module": str(self._module) if self._module else None, "tokens": str(tokens), **order}
-        try:
-            ended = child.ask(module, question, _CHILD_SECONDS)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise KleidiError(fault, f"{module}: {type(error).__name__}") from error
-        # Some damaged files make SoftHSM end or abort the process: then there is no answer at all.
-        if ended.returncode != 0:
-            said = (ended.stdout.strip() or ended.stderr.strip()[-300:]).decode(errors="replace")
-            raise KleidiError(fault, said or f"exit code {ended.returncode}")
-        answer: dict[str, Any] = json.loads(ended.stdout)
-        return answer
+        module = str(self._module) if self._module else None
+        return child.run(program, tokens, {"module": module, "tokens": str(tokens), **order}, fault)
 
     def adopt(
         self, scratch: Path, image: TokenImage, found: FoundToken
@@ -177,7 +159,7 @@ class SoftHsmEngine:
             if not switching:
                 self._sessions[self._own].object_ids()
         except softhsm.SoftHsmError as error:
-            raise KleidiError(faults.TOKEN_LOST, f"{type(error).__name__}: {error}") from error
+            raise child.told(error, faults.TOKEN_LOST) from error
 
     def encrypt(self, key: str, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
         session, object_id = self._session_of(key)
@@ -211,10 +193,7 @@ class SoftHsmEngine:
         return session, object_id if slash else key
 
     def _load(self, tokens: Path) -> None:
-        try:
-            self._library = self._library or softhsm.Library.find(self._module)
-        except softhsm.ModuleMissingError as error:
-            raise KleidiError(faults.MODULE_MISSING, str(error)) from error
+        self._library = self._library or softhsm.Library.find(self._module)
         self._library.load(tokens)
 
     def _loaded(self) -> softhsm.Library:
@@ -225,9 +204,3 @@ class SoftHsmEngine:
 
 def _adopted_directory(serial: str) -> str:
     return f"adopted-{serial}/"
-
-
-def _blamed(directory: Path) -> Fault:
-    """SoftHSM answers a full memory with a general error."""
-    full = shutil.disk_usage(directory).free < _LEAST_FREE
-    return faults.MEMORY_FULL if full else faults.TRIAL_FAILED

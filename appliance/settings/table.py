@@ -1,47 +1,34 @@
-"""Everything an operator can set: the only reader of the environment and of the configuration file."""
+"""The table of settings: name, what a value must be like, default, meaning, and what must agree with what."""
 
-import difflib
-import grp
-import os
+from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from appliance import faults
 from appliance.backup.age import Recipients
-from appliance.endpoint import socket_path
+from appliance.endpoint import HEALTH_NAME, socket_path
 from appliance.faults import KleidiError
 from appliance.keys.key_id import LINEAGE
 from appliance.provision.plan import Policy
+from appliance.settings.values import (
+    AbsolutePath,
+    Count,
+    Group,
+    MemoryPath,
+    Mode,
+    Number,
+    SocketPath,
+    Wait,
+    gid,
+)
 
 PREFIX = "KLEIDI_"
-CONFIG_FILE = PREFIX + "CONFIG_FILE"
-
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("must be an absolute path")
-    return path
-
-
-def _octal(value: object) -> object:
-    """Modes are written as chmod writes them: 0660."""
-    return int(value, 8) if isinstance(value, str) else value
-
-
-AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
-SocketPath = Annotated[Path, BeforeValidator(lambda value: socket_path(str(value)))]
 
 
 class Settings(BaseSettings):
-    """The environment wins over the file. No setting holds a secret: those live in files of their own."""
+    """Arguments are what the file says; the environment wins over them. No setting holds a secret."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
@@ -57,7 +44,7 @@ class Settings(BaseSettings):
         default=False,
         description="Allow a first key on a volume directory that is not a mount point (for demos).",
     )
-    memory_dir: AbsolutePath = Field(
+    memory_dir: MemoryPath = Field(
         Path("/dev/shm/kleidi"),  # noqa: S108  checked to be a tmpfs, private directories below it
         description="A tmpfs directory for the open token; nothing in it outlives its process.",
     )
@@ -83,10 +70,10 @@ class Settings(BaseSettings):
         Path("/run/kleidi/kms.sock"),
         description="Where the API server finds us: a path, or the endpoint as `unix:///path`.",
     )
-    socket_mode: Annotated[int, BeforeValidator(_octal), Field(ge=0, le=0o777)] = Field(
+    socket_mode: Mode = Field(
         0o660, description="Permissions of that socket, in octal; who can write to it can decrypt."
     )
-    socket_group: str | None = Field(
+    socket_group: Group | None = Field(
         None, description="Group of that socket, a name or a number; by default the process's own."
     )
     admin_socket: SocketPath = Field(
@@ -95,24 +82,33 @@ class Settings(BaseSettings):
     )
     provider_name: str = Field(
         "kleidi",
-        pattern=r"^[^:\s]{1,100}$",
+        pattern=r"^[^:\s\pC]{1,100}$",
         description="The provider's `name` in the EncryptionConfiguration; part of every stored object.",
     )
     softhsm_module: AbsolutePath | None = Field(
         None, description="libsofthsm2.so, where it is not in one of the usual places."
     )
-    call_seconds: float = Field(
-        2.5, gt=0, lt=60, description="How long a call may take; keep it below the API server's `timeout`."
+    call_seconds: Number = Field(
+        2.5,
+        ge=0.1,
+        lt=60,
+        description="How long a call may take; keep it below the API server's `timeout`.",
     )
-    queue_size: int = Field(1024, ge=16, description="How many calls may wait for the token.")
-    probe_seconds: float = Field(
-        10.0, gt=0, le=60, description="How often the token proves itself with a real round trip."
+    queue_size: Count = Field(1024, ge=16, le=16384, description="How many calls may wait for the token.")
+    probe_seconds: Number = Field(
+        10.0, ge=1, le=60, description="How often the token proves itself with a real round trip."
     )
-    destroy_wait_hours: float = Field(
-        168.0, ge=0, description="How long a key must have been disabled before it can be destroyed."
+    destroy_wait_hours: Wait = Field(
+        168.0,
+        ge=0,
+        le=87600,
+        description="How long a key must have been disabled before it can be destroyed.",
     )
-    invitation_hours: float = Field(
-        24.0, gt=0, le=168, description="How long `kleidi node invite` waits for the keys of another node."
+    invitation_hours: Number = Field(
+        24.0,
+        ge=0.01,
+        le=168,
+        description="How long `kleidi node invite` waits for the keys of another node.",
     )
     backup_recipients: str | None = Field(
         None,
@@ -132,17 +128,13 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  not asked: a .env file is not ours
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  no setting is a secret
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        path = os.environ.get(CONFIG_FILE)
-        if path is None:
-            return (init_settings, env_settings)
-        Path(path).read_bytes()  # the source below takes a missing file for an empty one
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(path)))
+        return (env_settings, init_settings)
 
     @field_validator("expect_lineage")
     @classmethod
@@ -159,16 +151,6 @@ class Settings(BaseSettings):
             return " ".join(Recipients(tuple(names)).names) if names else None
         except KleidiError as error:
             raise ValueError(error.detail) from None
-
-    @field_validator("socket_group")
-    @classmethod
-    def _is_group(cls, value: str | None) -> str | None:
-        if value is not None and not value.isdigit():
-            try:
-                grp.getgrnam(value)
-            except KeyError:
-                raise ValueError(f"there is no group {value!r}") from None
-        return value
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -194,6 +176,26 @@ class Settings(BaseSettings):
             raise ValueError("KLEIDI_BACKUP_RECIPIENTS needs a KLEIDI_BACKUP_DIR to write to")
         return self
 
+    @model_validator(mode="after")
+    def _lie_apart(self) -> Self:
+        """No two things of ours are at one path, whether it was set or not."""
+        health = socket_path(str(self.admin_socket.with_name(HEALTH_NAME)))
+        found = {
+            "KLEIDI_VOLUME_DIR": self.volume_dir,
+            "KLEIDI_MEMORY_DIR": self.memory_dir,
+            "KLEIDI_SEAL_KEY_FILE": self.seal_key,
+            "KLEIDI_ANCHOR_FILE": self.anchor,
+            "KLEIDI_SOCKET": self.socket,
+            "KLEIDI_ADMIN_SOCKET": self.admin_socket,
+            "KLEIDI_SOFTHSM_MODULE": self.softhsm_module,
+            "KLEIDI_BACKUP_DIR": self.backup_dir,
+            f"the probes' socket beside KLEIDI_ADMIN_SOCKET ({health})": health,
+        }
+        for (one, path), (other, same) in combinations(found.items(), 2):
+            if path is not None and path == same:
+                raise ValueError(f"{one} and {other} must not be the same path")
+        return self
+
     @property
     def seal_key(self) -> Path:
         if self.slot == "volume":
@@ -208,37 +210,4 @@ class Settings(BaseSettings):
 
     @property
     def socket_gid(self) -> int | None:
-        if self.socket_group is None:
-            return None
-        return (
-            int(self.socket_group) if self.socket_group.isdigit() else grp.getgrnam(self.socket_group).gr_gid
-        )
-
-
-def load() -> Settings:
-    """Read file and environment. Raises KleidiError of E-CONFIG whose detail names the setting."""
-    _refuse_unknown()
-    try:
-        return Settings()
-    except ValidationError as error:
-        raise KleidiError(faults.CONFIG, "; ".join(_complaints(error))) from None
-    except (OSError, ValueError) as error:  # the file: not there, not readable, not TOML
-        raise KleidiError(faults.CONFIG, f"{CONFIG_FILE}: {error}") from None
-
-
-def _refuse_unknown() -> None:
-    """pydantic-settings passes over names that it does not know; a misspelt one must not be lost."""
-    known = [CONFIG_FILE, *(PREFIX + name.upper() for name in Settings.model_fields)]
-    for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise KleidiError(faults.CONFIG, f"{name} is not a setting{hint}")
-
-
-def _complaints(error: ValidationError) -> list[str]:
-    lines = []
-    for item in error.errors(include_url=False, include_context=False):
-        where = PREFIX + "_".join(str(part) for part in item["loc"]).upper() + ": " if item["loc"] else ""
-        lines.append(where + item["msg"].removeprefix("Value error, "))
-    return lines
+        return None if self.socket_group is None else gid(self.socket_group)

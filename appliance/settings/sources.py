@@ -1,0 +1,80 @@
+"""Where settings come from: the environment, and below it one TOML file."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from pydantic import ValidationError
+
+from appliance import faults, regular
+from appliance.faults import KleidiError
+from appliance.settings.table import PREFIX, Settings
+
+CONFIG_FILE = PREFIX + "CONFIG_FILE"
+_KNOWN = [PREFIX + name.upper() for name in Settings.model_fields]
+# A file with every setting and a comment to each has 5 KiB.
+_MOST = 64 * 1024
+# Values are quoted in complaints, and a line is to stay one that is read.
+_LONGEST_COMPLAINT = 300
+
+
+def load() -> Settings:
+    """Read file and environment. Raises KleidiError of E-CONFIG whose detail names the setting."""
+    # pydantic-settings passes over names that it does not know; a misspelt one must not be lost.
+    _refuse({name for name in os.environ if name.startswith(PREFIX)} - {CONFIG_FILE, *_KNOWN})
+    written = _written()
+    _refuse({PREFIX + name.upper() for name in written.keys() - Settings.model_fields.keys()})
+    try:
+        return Settings(**written)
+    except ValidationError as error:
+        raise KleidiError(faults.CONFIG, "; ".join(_complaints(error))) from None
+
+
+def _written() -> dict[str, Any]:
+    """What the file sets, by the names of the fields."""
+    path = os.environ.get(CONFIG_FILE)
+    if path is None:
+        return {}
+    try:
+        # Editors on Windows begin a file with a byte order mark. A ConfigMap's file is a link.
+        text = regular.read(path, _MOST, follow=True).decode("utf-8-sig")
+        found = tomllib.loads(text)
+    except OSError as error:
+        raise _unusable(f"{error.strerror}: {path}") from None
+    except UnicodeDecodeError:
+        raise _unusable("not text in UTF-8; save it in that encoding") from None
+    except RecursionError:
+        raise _unusable("nested too deeply; every line is one setting") from None
+    except ValueError as error:  # TOMLDecodeError, but also what int() and datetime() refuse
+        raise _unusable(str(error)) from None
+    fields = {name.lower(): value for name, value in found.items()}
+    if len(fields) < len(found):
+        raise _unusable("a setting is there twice, in upper and in lower case")
+    if prefixed := [name for name in fields if name.startswith(PREFIX.lower())]:
+        raise _unusable(f"{prefixed[0]}: names are written without the prefix there")
+    return fields
+
+
+def _unusable(reason: str) -> KleidiError:
+    return KleidiError(faults.CONFIG, _short(f"{CONFIG_FILE}: {reason}"))
+
+
+def _refuse(unknown: AbstractSet[str]) -> None:
+    for name in sorted(unknown):
+        near = difflib.get_close_matches(name, [CONFIG_FILE, *_KNOWN], 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise KleidiError(faults.CONFIG, f"{_short(name)} is not a setting{hint}")
+
+
+def _complaints(error: ValidationError) -> list[str]:
+    lines = []
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        where = f"{PREFIX}{item['loc'][0]}: ".upper() if item["loc"] else ""
+        lines.append(_short(where + item["msg"].removeprefix("Value error, ")))
+    return lines
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_COMPLAINT else f"{text[:_LONGEST_COMPLAINT]}…"

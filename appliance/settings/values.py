@@ -1,0 +1,112 @@
+"""What the value of a setting must be like, so that no layer below meets one that it cannot take."""
+
+import grp
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from appliance.endpoint import socket_path
+
+# Ours are a tenth of that, and below the open token's there must be room for its own in the one line of 1023
+# bytes that SoftHSM reads (SimpleConfigLoader.cpp).
+_LONGEST_PATH = 512
+# A filesystem takes 255; we write beside some files under longer names.
+_LONGEST_NAME = 200
+# The last of 32 bits is "leave it as it is" (chown(2)).
+_LAST_ID = 2**32 - 2
+# Hours: 36 seconds. Whoever means none writes 0.
+_LEAST_WAIT = 0.01
+_GROUP_WRITE, _OWNER_WRITE, _OTHERS_WRITE, _ALL = 0o020, 0o200, 0o002, 0o777
+
+
+def _path(path: Path) -> Path:
+    """The one rule for every path. Raises ValueError, as all here do."""
+    text = str(path)
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    if not text.isprintable():
+        raise ValueError("has a character that cannot be printed")
+    if text.startswith("//") or ".." in path.parts or not path.name:
+        raise ValueError("must be in its shortest form, without '..', and more than the root")
+    if len(os.fsencode(text)) > _LONGEST_PATH or len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise ValueError(f"has more than {_LONGEST_PATH} bytes, or a name of more than {_LONGEST_NAME}")
+    return path
+
+
+def _memory(path: Path) -> Path:
+    if any(sign in str(path) for sign in "=#"):
+        raise ValueError("has a '=' or '#', which SoftHSM's configuration cannot hold")
+    return path
+
+
+def _endpoint(value: object) -> Path:
+    if not isinstance(value, str | Path):
+        raise ValueError("must be text")  # noqa: TRY004  pydantic takes only this one for a complaint
+    return socket_path(str(value))
+
+
+def _octal(value: object) -> object:
+    """Modes are written as chmod writes them: 0660."""
+    if isinstance(value, str):
+        if not re.fullmatch(r"(0o)?[0-7]{1,4}", value):
+            raise ValueError("must be in octal, as chmod takes it: 0660")
+        return int(value, 8)
+    # TOML's 0o660 arrives as 432. What arrives as 660 or 440 is the octal number of somebody who forgot that.
+    if re.fullmatch(r"[0-7]{3,4}", text := str(value)) and not int(text, 8) & _OTHERS_WRITE:
+        raise ValueError(f"write it as '{text:0>4}'")
+    return value
+
+
+def _mode(value: int) -> int:
+    if not 0 <= value <= _ALL:
+        raise ValueError("must be at most 0777")
+    if value & _OTHERS_WRITE:
+        raise ValueError("lets every user connect and decrypt; name a group with KLEIDI_SOCKET_GROUP instead")
+    if not value & (_OWNER_WRITE | _GROUP_WRITE):
+        raise ValueError("lets nobody connect: that takes the right to write")
+    return value
+
+
+def _group(value: object) -> object:
+    text = str(value) if isinstance(value, int) else value
+    if not isinstance(text, str):
+        return text
+    if text.isascii() and text.isdigit():
+        if len(text) > len(str(_LAST_ID)) or int(text) > _LAST_ID:
+            raise ValueError(f"a group's number is at most {_LAST_ID}")
+        return text
+    try:
+        grp.getgrnam(text)
+    except (KeyError, OSError, ValueError):
+        raise ValueError(f"there is no group {text!r}") from None
+    return text
+
+
+def gid(group: str) -> int:
+    """The number of a group that is a number or a name."""
+    return int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")  # noqa: TRY004  pydantic takes only this one for a complaint
+    return value
+
+
+def _wait(value: float) -> float:
+    if value and value < _LEAST_WAIT:
+        raise ValueError(f"must be 0 or at least {_LEAST_WAIT}")
+    return value
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_path)]
+MemoryPath = Annotated[Path, AfterValidator(_path), AfterValidator(_memory)]
+SocketPath = Annotated[Path, BeforeValidator(_endpoint), AfterValidator(_path)]
+Mode = Annotated[int, BeforeValidator(_octal), AfterValidator(_mode)]
+Group = Annotated[str, BeforeValidator(_group)]
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_number)]
+Wait = Annotated[Number, AfterValidator(_wait)]
