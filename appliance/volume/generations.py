@@ -13,6 +13,7 @@ from pathlib import Path
 from appliance import faults
 from appliance.faults import KleidiError
 from appliance.volume import durable
+from appliance.volume.audit.chain import number_of
 from appliance.volume.mounts import is_mount_point
 
 _NAME = re.compile(r"generation-([0-9]{8})\.seal")
@@ -64,12 +65,12 @@ class Volume:
             writable=os.access(self.path, os.W_OK | os.X_OK),
             newest=max(generations, default=0),
             strangers=strangers,
-            traces=any(name in (*TRACES, "seal.key.used") for name in names),
+            traces=any(_is_trace(name) or name == "seal.key.used" for name in names),
         )
 
     @staticmethod
     def _is_ours(name: str) -> bool:
-        known = name in _HARMLESS or name in TRACES or name.startswith(durable.SCRATCH_PREFIX)
+        known = name in _HARMLESS or _is_trace(name) or name.startswith(durable.SCRATCH_PREFIX)
         return known or _NAME.fullmatch(name) is not None
 
     def file(self, generation: int) -> Path:
@@ -133,6 +134,10 @@ class Volume:
                 raise
             # A volume that turned read-only can still be read from, and still be locked.
             return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _is_trace(name: str) -> bool:
+    return name in TRACES or number_of(name) > 0
 
 
 def _shown(name: str) -> str:
