@@ -96,6 +96,15 @@ def test_a_log_that_was_cut_or_written_anew_lacks_the_known_entry(
     assert log.verify() >= 0  # by itself it holds together
 
 
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_an_entry_that_only_bears_the_known_hash_is_another_one(log: AuditLog, count: int) -> None:
+    known = grown(log, count)[-1]
+    *others, last = lines_of(log)
+    log.path.write_bytes(b"".join([*others, last.replace(b"stage", b"promote")]))
+    assert refused(lambda: log.check(known)) is faults.AUDIT_CUT
+    assert refused(lambda: log.verify(known)) is faults.AUDIT_BROKEN
+
+
 def test_a_log_that_was_removed_is_missed(log: AuditLog) -> None:
     known = grown(log, 2)[-1]
     log.path.unlink()

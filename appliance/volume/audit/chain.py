@@ -113,6 +113,13 @@ class Torn:
         return self._count == 1 if told is True else told == self.mark
 
 
+def is_head(known: Head, entry: dict[str, Any], before: dict[str, Any] | None) -> bool:
+    """Whether *entry* is the known one, by what is in it and by what is *before*, if that is here."""
+    previous = before["hash"] if before else _continued(entry)[1] or Head().hash
+    bare = {name: value for name, value in entry.items() if name != "hash"}
+    return Head(entry["seq"], digest(bare, previous)) == known == Head(entry["seq"], entry["hash"])
+
+
 def cut(known: Head, first: int, last: int) -> KleidiError:
     """The fault of a log of entries *first* to *last* that lacks the known one."""
     holds = "is empty" if not last else f"begins with {first}" if known.seq < first else f"ends with {last}"

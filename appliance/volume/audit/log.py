@@ -57,11 +57,11 @@ class AuditLog:
         Looks back from the end as far as that entry, and is no proof of what lies before it: verify is.
         Raises E-AUDIT-UNREADABLE as well.
         """
-        last = seq = 0
-        for entry in self._backwards() if known.seq else ():
+        last, seq, entries = 0, 0, self._backwards()
+        for entry in entries if known.seq else ():
             seq = entry["seq"]
             last = last or seq
-            if seq == known.seq and entry["hash"] != known.hash:
+            if seq == known.seq and not chain.is_head(known, entry, next(entries, None)):
                 raise chain.exchanged(known)
             if seq <= known.seq:
                 break
