@@ -21,7 +21,7 @@ from appliance.provision.observe import observe, why_not_sealed
 from appliance.provision.plan import Refusal, plan
 from appliance.settings import Settings
 from appliance.volume.anchor import Anchor
-from appliance.volume.audit import AuditLog
+from appliance.volume.audit import AuditLog, Head
 from appliance.volume.commit import Committer
 from appliance.volume.custody import Custody
 from appliance.volume.generations import AUDIT, LEDGER, VERIFIED, Volume
@@ -96,6 +96,15 @@ def restorer(settings: Settings) -> Restorer:
 
 def audit_log(settings: Settings) -> AuditLog:
     return AuditLog(settings.volume_dir / AUDIT)
+
+
+def sealed_head(settings: Settings) -> Head | None:
+    """The audit log's head as the newest seal knows it; None of a seal from before it knew one. Only reads.
+
+    Raises KleidiError when the seal cannot be opened here.
+    """
+    hardening.shut()
+    return storage(settings).open().payload.audit
 
 
 def engine(settings: Settings) -> SoftHsmEngine:

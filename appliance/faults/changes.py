@@ -43,7 +43,10 @@ AUDIT_BROKEN = fault("E-AUDIT-BROKEN", _X, Exit.INTEGRITY,
 USAGE_INVALID = fault("E-USAGE-INVALID", _R, Exit.ERROR,
     "this is not what `kleidi usage --output json` prints",
     "Count again and give the whole output")
-AUDIT_UNREADABLE = fault("E-AUDIT-UNREADABLE", _R, Exit.REFUSED,
+AUDIT_CUT = fault("E-AUDIT-CUT", _A, Exit.INTEGRITY,
+    "the audit log lacks the entry that the seal remembers: it was cut off, removed or written anew",
+    "Compare it with the copy in your log store; put back the files that were moved away, if it was that")
+AUDIT_UNREADABLE = fault("E-AUDIT-UNREADABLE", _A, Exit.REFUSED,
     "the audit log cannot be read",
     "Read it as the user that runs the appliance, on the volume itself")
 TOKEN_NOT_ADOPTED = fault("E-TOKEN-NOT-ADOPTED", _R, Exit.REFUSED,

@@ -18,6 +18,7 @@ from pathlib import Path
 from appliance import faults, holder, regular
 from appliance.faults import KleidiError
 from appliance.volume import durable
+from appliance.volume.audit.chain import number_of
 from appliance.volume.mounts import is_mount_point
 
 _NAME = re.compile(r"generation-([0-9]{8})\.seal")
@@ -27,10 +28,9 @@ _LAST = 99_999_999
 _MOST = 32 << 20
 _LOCK = "lock"
 # `seal.key` is the demo slot's, `lost+found` the filesystem's.
-_HARMLESS = {_LOCK, "lost+found", "seal.key"}
+_HARMLESS = {_LOCK, "lost+found", "seal.key", "seal.key.used"}
 # Written only once there was a generation: without one they tell that it is gone.
-AUDIT, LEDGER, VERIFIED = "audit.jsonl", "ledger.json", "verified.json"
-_TRACE = re.compile(r"audit(-[0-9]{8})?\.jsonl|ledger\.json|verified\.json|seal\.key\.used")
+TRACES = AUDIT, LEDGER, VERIFIED = "audit.jsonl", "ledger.json", "verified.json"
 
 
 class VolumeState(StrEnum):
@@ -85,13 +85,13 @@ class Volume:
             writable=os.access(self.path, os.W_OK | os.X_OK),
             newest=max(generations, default=0),
             strangers=strangers,
-            traces=any(_TRACE.fullmatch(name) for name in names),
+            traces=any(_is_trace(name) or name == "seal.key.used" for name in names),
         )
 
     @staticmethod
     def _is_ours(name: str) -> bool:
-        known = name in _HARMLESS or name.startswith(durable.SCRATCH_PREFIX)
-        return known or any(form.fullmatch(name) for form in (_NAME, _TRACE))
+        known = name in _HARMLESS or _is_trace(name) or name.startswith(durable.SCRATCH_PREFIX)
+        return known or _NAME.fullmatch(name) is not None
 
     def file(self, generation: int) -> Path:
         return self.path / _name(generation)
@@ -226,6 +226,10 @@ def _numbers(names: list[str]) -> list[int]:
 
 def _inode(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
+
+
+def _is_trace(name: str) -> bool:
+    return name in TRACES or number_of(name) > 0
 
 
 def _shown(name: str) -> str:

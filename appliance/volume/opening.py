@@ -10,7 +10,7 @@ from appliance.faults import Fault, KleidiError
 from appliance.keys.keyset import KeySet, KeyState
 from appliance.volume import durable, traces
 from appliance.volume.anchor import Anchor, Memory
-from appliance.volume.audit import AuditLog
+from appliance.volume.audit import AuditLog, Head
 from appliance.volume.custody import Custody
 from appliance.volume.generations import AUDIT, LEDGER, VERIFIED, Survey, Volume, VolumeState, digest
 from appliance.volume.payload import Payload
@@ -83,7 +83,7 @@ class Storage:
         if header.generation != survey.newest or header.lineage != payload.keyset.lineage:
             raise KleidiError(faults.SEAL_CORRUPT, "its name, header and payload differ")
         opened = Opened(header, payload, self._protection(header), digest=digest(sealed))
-        return replace(opened, warnings=self.recognise(opened))
+        return replace(opened, warnings=(*self.recognise(opened), *self._held_against_log(payload)))
 
     def why_gone(self, slots: Sequence[HeldSlot]) -> str:
         """Why the seal key would not open what *slots* are kept of; empty when it would."""
@@ -92,6 +92,14 @@ class Storage:
         except KleidiError as error:
             return str(error)
         return "" if any(key.fits(slot) for slot in slots) else str(faults.SEAL_KEY_WRONG)
+
+    def _held_against_log(self, payload: Payload) -> tuple[Fault, ...]:
+        """What the seal remembers of the audit log must still be in it."""
+        try:
+            self.audit.check(payload.audit or Head())
+        except KleidiError as error:
+            return (error.fault,)
+        return ()
 
     def remember(self, opened: Opened) -> tuple[Fault, ...]:
         """Write down what was opened, outside the volume; what cannot be written is a warning."""
@@ -172,7 +180,7 @@ class Storage:
 
     def highest_version(self, opened: Opened) -> int:
         """The highest version that a key of this lineage ever had, as any trace of it tells."""
-        files = [*self.audit.files, *(self.volume.path / name for name in (LEDGER, VERIFIED))]
+        files = [*self.audit.every, *(self.volume.path / name for name in (LEDGER, VERIFIED))]
         known = self._known()
         remembered = known.version if known and known.lineage == opened.header.lineage else 0
         on_volume = traces.highest_version(opened.header.lineage, files)

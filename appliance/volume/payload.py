@@ -103,7 +103,7 @@ class Payload:
             "token": {"serial": self.token.serial},
             **({"shared": True} if self.shared else {}),
             **({"losses": [asdict(loss) for loss in self.losses]} if self.losses else {}),
-            **({"audit": asdict(self.audit)} if self.audit else {}),
+            **({"audit": self.audit.to_json()} if self.audit else {}),
         }
         pins = {
             "user_pin": self.token.user_pin,
@@ -150,7 +150,7 @@ class Payload:
             tuple(slots),
             shared=manifest.get("shared") is True,
             losses=tuple(map(Loss.from_json, manifest.get("losses", ()))),
-            audit=Head(**manifest["audit"]) if "audit" in manifest else None,
+            audit=Head.from_json(manifest["audit"]) if "audit" in manifest else None,
         )
 
 

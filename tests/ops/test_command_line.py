@@ -32,11 +32,11 @@ def test_a_life_from_the_command_line(node: Node) -> None:
     (line,) = refused.stderr.splitlines()
     assert "E-KEY-ID-MISMATCH" in line
 
-    assert node.kleidi("audit", "verify").stdout == "ok, 6 entries\n"
+    assert node.kleidi("audit", "verify").stdout.startswith("ok, 6 entries")
     tail = node.kleidi("audit", "tail", "-n", "1").stdout
     assert " disable done kleidi/" in tail
     fields = json.loads(node.kleidi("audit", "verify", "-o", "json").stdout)
-    assert fields == {"schema": "kleidi.audit/v1", "ok": True, "entries": 6}
+    assert {"schema": "kleidi.audit/v1", "ok": True, "entries": 6, "from": 1}.items() <= fields.items()
 
 
 def test_a_broken_audit_log_ends_with_its_own_code(node: Node) -> None:

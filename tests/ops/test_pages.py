@@ -1,4 +1,4 @@
-"""docs/rotation.md and docs/moving-in.md do what they say."""
+"""docs/rotation.md, docs/moving-in.md and docs/audit.md do what they say."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ from tests.rig import BIN
 from tests.token.foreign_program import PIN, ForeignProgram
 from tests.volume.house import CHECKOUT, House
 
-PAGES = [CHECKOUT / "docs" / f"{name}.md" for name in ("rotation", "moving-in")]
+PAGES = [CHECKOUT / "docs" / f"{name}.md" for name in ("rotation", "moving-in", "audit")]
 ERRORS = CHECKOUT / "docs" / "errors.md"
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
