@@ -19,12 +19,14 @@ from pathlib import Path
 
 from appliance.logs import event
 from appliance.service.binding import Bind, Bound, private
+from appliance.service.sparing import Sparing
 
 # struct ucred (unix(7)): pid, uid, gid.
 _CREDENTIALS = struct.Struct("3i")
 _BEHIND = "behind"
 _PIECE_SIZE = 64 * 1024
 _ROOT = 0
+_TURNED_AWAY = "turned away from the admin socket"
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Door:
         self._front: asyncio.Server | None = None
         self._visits: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count()
+        self._sparing = Sparing()
 
     async def open(self, path: Path, bind: Bind) -> None:
         self._behind = await bind(self._inside / _BEHIND)
@@ -104,9 +107,10 @@ class Door:
         os.close(self._directory)
 
     async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        visitor = _asked(writer)
+        visitor = peer(writer.get_extra_info("socket"))
         if not visitor.welcome:
-            event(logging.WARNING, "turned away from the admin socket", uid=visitor.uid, pid=visitor.pid)
+            if self._sparing.lets(logging.WARNING, _TURNED_AWAY):
+                event(logging.WARNING, _TURNED_AWAY, uid=visitor.uid, pid=visitor.pid)
             writer.close()
             return
         visit = asyncio.current_task()
@@ -137,8 +141,8 @@ class Door:
             raise
 
 
-def _asked(writer: asyncio.StreamWriter) -> Caller:
-    connection = writer.get_extra_info("socket")
+def peer(connection: socket.socket) -> Caller:
+    """Who is at the other end: who dialled, or who listens."""
     pid, uid, _ = _CREDENTIALS.unpack(
         connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     )
