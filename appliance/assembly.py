@@ -167,6 +167,7 @@ def serve(settings: Settings) -> None:
     from appliance.service.locks import Locks
     from appliance.service.nodes import Nodes
     from appliance.service.server import serve as run
+    from appliance.service.tripwire import Tripwire
     from appliance.slots.locksmith import Locksmith
 
     hardening.shut()
@@ -177,8 +178,9 @@ def serve(settings: Settings) -> None:
         kept = keeper(settings, counted)
         ours = operations(settings, counted)
         foreman = Foreman(kept, ours)
-        kms = KeyManagement(kept, counted)
-        admin = Admin(kept, settings.socket, foreman, counted, verified(settings))
+        tripwire = Tripwire(kept)
+        kms = KeyManagement(kept, counted, tripwire)
+        admin = Admin(kept, settings.socket, foreman, counted, tripwire, verified(settings))
         custodian = Custodian(kept, storage(settings))
         invitations = Invitations(settings.invitation_hours * 3600, time.monotonic)
         nodes = Nodes(foreman, cluster(settings, ours), invitations, admin.changed)
@@ -193,7 +195,7 @@ def serve(settings: Settings) -> None:
                 Listener(settings.admin_socket, 0o600, None, guarded(speaks_grpc(operators))),
                 health.Health(settings.admin_socket.with_name(health.NAME), kept.standing),
             ],
-            [lambda: keep_books(kept, counted), custodian.run],
+            [lambda: keep_books(kept, counted), custodian.run, tripwire.run],
         )
 
     asyncio.run(main())

@@ -22,6 +22,14 @@ _PROTECTION = {
     "other-disk": "other-disk (the seal key is on another filesystem than the volume)",
     "memory": "memory (the seal key is in memory only)",
 }
+_REFUSED = {
+    "missed": "a key of this lineage that is not held",
+    "foreign": "a key of another lineage",
+    "strange": "a key id that is none of kleidi's",
+    "off": "a disabled or destroyed key",
+    "tampered": "a ciphertext that fails its authentication",
+}
+_SHOWN_IDS = 3
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,36 @@ class BackupRow:
     verified: int
     file: str = ""
     lacks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why not all is well: a fault's id, and its words with the detail."""
+
+    id: str
+    reason: str
+
+    @classmethod
+    def of(cls, error: KleidiError) -> "Reason":
+        return cls(error.fault.id, str(error))
+
+
+@dataclass(frozen=True)
+class RefusedRow:
+    """Refused decrypts of one *sort* since the server started; *first* and *last* are in Unix seconds."""
+
+    sort: str
+    count: int
+    first: int
+    last: int
+    key_ids: list[str] = field(default_factory=list)
+
+    def to_text(self, now: float) -> str:
+        more = ", …" if len(self.key_ids) > _SHOWN_IDS else ""
+        named = ", ".join(self.key_ids[:_SHOWN_IDS]) + more
+        what = _REFUSED.get(self.sort, self.sort)
+        decrypts = "decrypt" if self.count == 1 else "decrypts"
+        return f"{self.count:,} {decrypts}, the last {record.ago(now - self.last)}: {what} ({named})"
 
 
 @dataclass(frozen=True)
@@ -87,6 +125,8 @@ class Report:
     protection: str = ""
     keys: list[KeyRow] = field(default_factory=list)
     backup: BackupRow | None = None
+    reasons: list[Reason] = field(default_factory=list)
+    refused: list[RefusedRow] = field(default_factory=list)
 
     @property
     def exit(self) -> Exit:
@@ -100,18 +140,21 @@ class Report:
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2)
 
     def to_text(self) -> str:
-        rows = {
-            "state": self.state,
-            "reason": self.reason,
-            "socket": self.socket,
-            "key id": self.key_id,
-            "lineage": self.lineage,
-            "key set": self.keyset,
-            "generation": str(self.generation or ""),
-            "protection": _PROTECTION.get(self.protection, self.protection),
-            "backup": self._backup() if self.keyset else "",
-        }
-        return "\n".join(f"{name:11} {value}" for name, value in rows.items() if value)
+        # A server from before an upgrade tells one reason only.
+        reasons = self.reasons or [Reason(self.reason_id, self.reason)]
+        rows = [
+            ("state", self.state),
+            *(("reason", each.reason) for each in reasons),
+            ("socket", self.socket),
+            ("key id", self.key_id),
+            ("lineage", self.lineage),
+            ("key set", self.keyset),
+            ("generation", str(self.generation or "")),
+            ("protection", _PROTECTION.get(self.protection, self.protection)),
+            ("backup", self._backup() if self.keyset else ""),
+            *(("refused", each.to_text(time.time())) for each in self.refused),
+        ]
+        return "\n".join(f"{name:11} {value}" for name, value in rows if value)
 
     def _backup(self) -> str:
         if self.backup is None:

@@ -51,6 +51,9 @@ LINEAGE_FOREIGN = fault("E-LINEAGE-FOREIGN", _X, Exit.INTEGRITY,
 ROLLED_BACK = fault("E-VOLUME-ROLLED-BACK", _A, Exit.DEGRADED,
     "the volume is older than what was seen here before; newer keys may be missing",
     "Bring back the newest volume or backup")
+KEY_MISSED = fault("E-KEY-MISSED", _A, Exit.DEGRADED,
+    "the API server asked for a key of this lineage that this volume does not hold",
+    "Bring back the newest volume or backup; what that key encrypted cannot be read here")
 ANCHOR_UNREADABLE = fault("E-ANCHOR-UNREADABLE", _A, Exit.REFUSED,
     "the anchor cannot be read",
     "Mend its permissions; if it is damaged, compare the lineage and remove it")

@@ -10,7 +10,7 @@ from appliance import faults
 from appliance.backup.bundle import MAX_SIZE
 from appliance.faults import KleidiError
 from appliance.ops.operations import Command
-from appliance.report import BackupRow, Changed, KeyRow, Report
+from appliance.report import BackupRow, Changed, KeyRow, Reason, RefusedRow, Report
 from proto.admin import admin_pb2, admin_pb2_grpc
 
 _ANSWER_SECONDS = 5.0
@@ -54,6 +54,8 @@ def ask(socket: Path) -> Report:
         protection=reply.protection,
         keys=[key_row(key) for key in reply.keys],
         backup=_backup_row(reply.backup) if reply.HasField("backup") else None,
+        reasons=[Reason(each.id, each.reason) for each in reply.reasons],
+        refused=[_refused_row(each) for each in reply.refused],
     )
 
 
@@ -74,6 +76,10 @@ def bundle(socket: Path, request: admin_pb2.BundleRequest) -> admin_pb2.BundleRe
 
 def _backup_row(backup: admin_pb2.Backup) -> BackupRow:
     return BackupRow(backup.generation, backup.verified, backup.file, list(backup.lacks))
+
+
+def _refused_row(refused: admin_pb2.Refused) -> RefusedRow:
+    return RefusedRow(refused.sort, refused.count, refused.first, refused.last, list(refused.key_ids))
 
 
 def _changed(reply: admin_pb2.ChangeReply) -> Changed:

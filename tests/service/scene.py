@@ -17,7 +17,9 @@ from appliance.service.foreman import Foreman
 from appliance.service.keeper import Keeper
 from appliance.service.kms import KeyManagement
 from appliance.service.listener import Listener
+from appliance.service.server import Work
 from appliance.service.strongroom import Strongroom
+from appliance.service.tripwire import Tripwire
 from appliance.volume.anchor import Anchor
 from appliance.volume.audit import AuditLog
 from appliance.volume.custody import Custody
@@ -88,7 +90,7 @@ class Scene:
             nonce, self._maker.encrypt(key.object_id, nonce, plaintext, associated_data(key.id))
         ).to_bytes()
 
-    def assemble(self, **options: Unpack[Options]) -> tuple[Keeper, list[Listener]]:
+    def assemble(self, **options: Unpack[Options]) -> tuple[Keeper, list[Listener], list[Work]]:
         """Join the parts as the assembly does. Needs a running event loop."""
         storage = Storage(self.volume, self.custody, self.anchor, self.expected_lineage)
         ledger = Ledger(self.volume.path / "ledger.json")
@@ -104,8 +106,16 @@ class Scene:
         workshop = Workshop(storage, self.engine, self.root / "memory")
         audit = AuditLog(self.volume.path / "audit.jsonl")
         foreman = Foreman(keeper, Operations(workshop, audit, ledger, 0))
-        kms, admin = KeyManagement(keeper, ledger), Admin(keeper, self.socket, foreman, ledger)
-        return keeper, [
-            Listener(self.socket, options.get("mode", 0o660), options.get("gid"), speaks_grpc(kms.handler())),
-            Listener(self.admin, 0o600, None, guarded(speaks_grpc(admin.handler()))),
-        ]
+        tripwire = Tripwire(keeper)
+        kms = KeyManagement(keeper, ledger, tripwire)
+        admin = Admin(keeper, self.socket, foreman, ledger, tripwire)
+        return (
+            keeper,
+            [
+                Listener(
+                    self.socket, options.get("mode", 0o660), options.get("gid"), speaks_grpc(kms.handler())
+                ),
+                Listener(self.admin, 0o600, None, guarded(speaks_grpc(admin.handler()))),
+            ],
+            [tripwire.run],
+        )

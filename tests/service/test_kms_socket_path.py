@@ -103,7 +103,7 @@ def test_a_directory_made_anew_gets_its_socket_and_still_only_one_server(
 
 
 async def open_another(scene: Scene) -> None:
-    _, listeners = scene.assemble()
+    _, listeners, _ = scene.assemble()
     await listeners[0].open()
 
 

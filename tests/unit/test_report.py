@@ -28,6 +28,8 @@ FIELDS = {
     "protection": str,
     "keys": list,
     "backup": dict,
+    "reasons": list,
+    "refused": list,
 }
 FULL = Report(
     "OPERATIONAL",
