@@ -2,19 +2,16 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 
 from appliance import faults
 from appliance.backup import record
 from appliance.faults import Exit, KleidiError
 from appliance.keys.keyset import Key
 from appliance.ops.operations import Outcome
-from appliance.provision.plan import Refusal
-from appliance.volume.opening import Storage
 
 SCHEMA = "kleidi.status/v1"
 CHANGE_SCHEMA = "kleidi.change/v1"
-STOPPED = "STOPPED"
 
 _PROTECTION = {
     "none": "none (the seal key lies beside the seal: whoever has the volume has the keys)",
@@ -160,18 +157,3 @@ class Report:
         if self.backup is None:
             return "never verified"
         return record.text(self.backup.generation, self.backup.verified, self.backup.lacks, time.time())
-
-
-def from_disk(storage: Storage, socket: str, waiting_for: Refusal | None) -> Report:
-    """What can be told while the server does not answer; nothing is opened."""
-    report = Report(STOPPED, faults.SERVER_UNREACHABLE.id, str(faults.SERVER_UNREACHABLE), socket)
-    if waiting_for is not None and waiting_for.fault is faults.PROVISIONING:
-        return replace(report, reason=f"{report.reason} The volume is empty and may get its first key.")
-    if waiting_for is not None:
-        detail = f" ({waiting_for.detail})" if waiting_for.detail else ""
-        return replace(report, reason=f"{report.reason} The volume: {waiting_for.fault}{detail}")
-    try:
-        header = storage.header(storage.volume.survey())
-    except KleidiError as error:
-        return replace(report, reason=f"{report.reason} The volume: {error}")
-    return replace(report, lineage=header.lineage, generation=header.generation)

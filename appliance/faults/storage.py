@@ -32,7 +32,7 @@ VOLUME_FOREIGN = fault("E-VOLUME-FOREIGN", _W, Exit.REFUSED,
     "Look at what it is; move it away only if you are sure that it is not an older key")
 VOLUME_LOCKED = fault("E-VOLUME-LOCKED", _W, Exit.BUSY,
     "another process holds the volume",
-    "Stop the other instance; one volume serves one appliance")
+    "Stop the other instance, or point KLEIDI_ADMIN_SOCKET at its own; one volume serves one appliance")
 VOLUME_EMPTY = fault("E-VOLUME-EMPTY", _W, Exit.UNPROVISIONED,
     "the volume is empty and no key may be created (KLEIDI_PROVISION=never)",
     "On the cluster's first node run it with KLEIDI_PROVISION=auto; elsewhere restore or join")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from appliance import faults
+from appliance import faults, holder
 from appliance.faults import KleidiError
 from appliance.volume import durable
 from appliance.volume.mounts import is_mount_point
@@ -118,11 +118,17 @@ class Volume:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 os.close(descriptor)
-                raise KleidiError(faults.VOLUME_LOCKED, str(self.path)) from error
+                pid = self.holder()
+                by = f", held by process {pid}" if pid else ""
+                raise KleidiError(faults.VOLUME_LOCKED, f"{self.path}{by}") from error
         try:
             yield
         finally:
             os.close(descriptor)
+
+    def holder(self) -> int | None:
+        """The process that holds the volume, as far as it can be told without touching the lock."""
+        return holder.holder(self.path / _LOCK)
 
     def _open_lock(self) -> int:
         path = self.path / _LOCK

@@ -62,7 +62,7 @@ class Storage:
         payload = Payload.from_bytes(content)
         if header.generation != survey.newest or header.lineage != payload.keyset.lineage:
             raise KleidiError(faults.SEAL_CORRUPT, "its name, header and payload differ")
-        warnings = self._recognise(header)
+        warnings = self.recognise(header)
         return Opened(header, payload, self._protection(header), warnings)
 
     def why_gone(self, slots: Sequence[HeldSlot]) -> str:
@@ -141,7 +141,8 @@ class Storage:
         beside = [path for path in (self.custody.path, self.anchor.path) if path is not None]
         return [(self.volume.path, ""), *((path.parent, path.name) for path in beside)]
 
-    def _recognise(self, header: Header) -> tuple[Fault, ...]:
+    def recognise(self, header: Header) -> tuple[Fault, ...]:
+        """Hold it against what is remembered outside the volume. Raises E-LINEAGE-FOREIGN; the rest warns."""
         if self.expected_lineage not in (None, header.lineage):
             raise KleidiError(
                 faults.LINEAGE_FOREIGN, f"expected {self.expected_lineage}, found {header.lineage}"
