@@ -180,6 +180,7 @@ def serve(settings: Settings) -> None:
     from appliance.service.locks import Locks
     from appliance.service.nodes import Nodes
     from appliance.service.server import serve as run
+    from appliance.service.tripwire import Tripwire
     from appliance.service.volume_watch import VolumeWatch
     from appliance.slots.locksmith import Locksmith
 
@@ -193,8 +194,9 @@ def serve(settings: Settings) -> None:
         kept = keeper(settings, counted, locked)
         ours = operations(settings, counted, locked)
         foreman = Foreman(kept, ours)
-        kms = KeyManagement(kept, counted)
-        admin = Admin(kept, settings.socket, foreman, counted, verified(settings))
+        tripwire = Tripwire(kept)
+        kms = KeyManagement(kept, counted, tripwire)
+        admin = Admin(kept, settings.socket, foreman, counted, tripwire, verified(settings))
         custodian = Custodian(kept, locked)
         watch = VolumeWatch(kept, locked, foreman.catch_up)
         invitations = Invitations(settings.invitation_hours * 3600, time.monotonic)
@@ -210,7 +212,12 @@ def serve(settings: Settings) -> None:
                 Listener(settings.admin_socket, 0o600, None, guarded(speaks_grpc(operators))),
                 health.Health(settings.admin_socket.with_name(health.NAME), kept.standing),
             ],
-            [lambda: keep_books(kept, counted, locked.volume), custodian.run, watch.run],
+            [
+                lambda: keep_books(kept, counted, locked.volume),
+                custodian.run,
+                watch.run,
+                tripwire.run,
+            ],
         )
 
     asyncio.run(main())

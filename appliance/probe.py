@@ -43,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     path = arguments[1] if len(arguments) > 1 else SOCKET
     try:
         status, line = ask(path, QUESTIONS[arguments[0]])
+    except TimeoutError:
+        status, line = 0, f"E-SERVER-MUTE: somebody listens on {path}, but does not answer: timed out"
     except OSError as error:
         status, line = 0, f"E-SERVER-UNREACHABLE: nobody answers on {path}: {error.strerror or error}"
     except (ValueError, IndexError):

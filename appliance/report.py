@@ -2,19 +2,17 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 
 from appliance import faults
 from appliance.backup import record
 from appliance.faults import Exit, KleidiError
 from appliance.keys.keyset import Key
 from appliance.ops.operations import Outcome
-from appliance.provision.plan import Refusal
-from appliance.volume.opening import Storage
 
 SCHEMA = "kleidi.status/v1"
 CHANGE_SCHEMA = "kleidi.change/v1"
-STOPPED = "STOPPED"
 
 _PROTECTION = {
     "none": "none (the seal key lies beside the seal: whoever has the volume has the keys)",
@@ -22,6 +20,14 @@ _PROTECTION = {
     "other-disk": "other-disk (the seal key is on another filesystem than the volume)",
     "memory": "memory (the seal key is in memory only)",
 }
+_REFUSED = {
+    "missed": "a key of this lineage that is not held",
+    "foreign": "a key of another lineage",
+    "strange": "a key id that is none of kleidi's",
+    "off": "a disabled or destroyed key",
+    "tampered": "a ciphertext that fails its authentication",
+}
+_SHOWN_IDS = 3
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,36 @@ class BackupRow:
 
 
 @dataclass(frozen=True)
+class Reason:
+    """Why not all is well: a fault's id, and its words with the detail."""
+
+    id: str
+    reason: str
+
+    @classmethod
+    def of(cls, error: KleidiError) -> "Reason":
+        return cls(error.fault.id, str(error))
+
+
+@dataclass(frozen=True)
+class RefusedRow:
+    """Refused decrypts of one *sort* since the server started; *first* and *last* are in Unix seconds."""
+
+    sort: str
+    count: int
+    first: int
+    last: int
+    key_ids: list[str] = field(default_factory=list)
+
+    def to_text(self, now: float) -> str:
+        more = ", …" if len(self.key_ids) > _SHOWN_IDS else ""
+        named = ", ".join(self.key_ids[:_SHOWN_IDS]) + more
+        what = _REFUSED.get(self.sort, self.sort)
+        decrypts = "decrypt" if self.count == 1 else "decrypts"
+        return f"{self.count:,} {decrypts}, the last {record.ago(now - self.last)}: {what} ({named})"
+
+
+@dataclass(frozen=True)
 class Changed:
     """What a change did and what holds now."""
 
@@ -73,6 +109,23 @@ class Changed:
 
 
 @dataclass(frozen=True)
+class LossRow:
+    """Keys that were accepted as lost. *generation* was seen here, *found* was there in its place."""
+
+    unix: int
+    generation: int
+    found: int
+    keys: list[str]
+    reason: str
+
+    def to_text(self) -> str:
+        """`2026-11-25: kleidi/…/v2/…; generation 3 was seen, 1 was found (the disk burnt)`."""
+        day = datetime.fromtimestamp(self.unix, UTC).date().isoformat()
+        named = ", ".join(self.keys) or "no key that is known"
+        return f"{day}: {named}; generation {self.generation} was seen, {self.found} found ({self.reason})"
+
+
+@dataclass(frozen=True)
 class Report:
     """Schema kleidi.status/v1: fields may be added, never changed or taken away."""
 
@@ -87,6 +140,9 @@ class Report:
     protection: str = ""
     keys: list[KeyRow] = field(default_factory=list)
     backup: BackupRow | None = None
+    reasons: list[Reason] = field(default_factory=list)
+    refused: list[RefusedRow] = field(default_factory=list)
+    losses: list[LossRow] = field(default_factory=list)
 
     @property
     def exit(self) -> Exit:
@@ -100,35 +156,24 @@ class Report:
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2)
 
     def to_text(self) -> str:
-        rows = {
-            "state": self.state,
-            "reason": self.reason,
-            "socket": self.socket,
-            "key id": self.key_id,
-            "lineage": self.lineage,
-            "key set": self.keyset,
-            "generation": str(self.generation or ""),
-            "protection": _PROTECTION.get(self.protection, self.protection),
-            "backup": self._backup() if self.keyset else "",
-        }
-        return "\n".join(f"{name:11} {value}" for name, value in rows.items() if value)
+        # A server from before an upgrade tells one reason only.
+        reasons = self.reasons or [Reason(self.reason_id, self.reason)]
+        rows = [
+            ("state", self.state),
+            *(("reason", each.reason) for each in reasons),
+            ("socket", self.socket),
+            ("key id", self.key_id),
+            ("lineage", self.lineage),
+            ("key set", self.keyset),
+            ("generation", str(self.generation or "")),
+            ("protection", _PROTECTION.get(self.protection, self.protection)),
+            ("backup", self._backup() if self.keyset else ""),
+            *(("refused", each.to_text(time.time())) for each in self.refused),
+            *(("lost", each.to_text()) for each in self.losses),
+        ]
+        return "\n".join(f"{name:11} {value}" for name, value in rows if value)
 
     def _backup(self) -> str:
         if self.backup is None:
             return "never verified"
         return record.text(self.backup.generation, self.backup.verified, self.backup.lacks, time.time())
-
-
-def from_disk(storage: Storage, socket: str, waiting_for: Refusal | None) -> Report:
-    """What can be told while the server does not answer; nothing is opened."""
-    report = Report(STOPPED, faults.SERVER_UNREACHABLE.id, str(faults.SERVER_UNREACHABLE), socket)
-    if waiting_for is not None and waiting_for.fault is faults.PROVISIONING:
-        return replace(report, reason=f"{report.reason} The volume is empty and may get its first key.")
-    if waiting_for is not None:
-        detail = f" ({waiting_for.detail})" if waiting_for.detail else ""
-        return replace(report, reason=f"{report.reason} The volume: {waiting_for.fault}{detail}")
-    try:
-        header = storage.header(storage.volume.survey())
-    except KleidiError as error:
-        return replace(report, reason=f"{report.reason} The volume: {error}")
-    return replace(report, lineage=header.lineage, generation=header.generation)

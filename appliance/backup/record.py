@@ -99,12 +99,11 @@ class Coverage:
 def text(generation: int, unix: int, lacks: Iterable[str], now: float) -> str:
     """`g7 verified 3d ago, covers all keys`."""
     missing = ", ".join(lacks)
-    return (
-        f"g{generation} verified {_ago(now - unix)}, {f'lacks {missing}' if missing else 'covers all keys'}"
-    )
+    return f"g{generation} verified {ago(now - unix)}, {f'lacks {missing}' if missing else 'covers all keys'}"
 
 
-def _ago(seconds: float) -> str:
+def ago(seconds: float) -> str:
+    """`3d ago`, in the largest unit that fits."""
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size:
             return f"{int(seconds // size)}{unit} ago"

@@ -13,10 +13,13 @@ from appliance.backup.age import Identities, Opener, Recipients, Sealer
 from appliance.backup.exam import Comparison, LiveKey, compare, examine, missing
 from appliance.backup.record import Verified
 from appliance.backup.told import Told, verified_keys
+from appliance.cli import reach
 from appliance.faults import KleidiError
+from appliance.ops.operations import Operations
 from appliance.settings import Settings
 from appliance.usage.stored import Kind
 from appliance.usage.tally import SCHEMA as USAGE
+from appliance.volume.opening import Opened
 from appliance.volume.payload import Payload
 from appliance.volume.seal import Header
 
@@ -46,17 +49,17 @@ def _fetch(settings: Settings, recipients: Recipients, reason: str, *, dry_run: 
     from proto.admin import admin_pb2
 
     request = admin_pb2.BundleRequest(recipients=recipients.names, reason=reason, dry_run=dry_run)
-    try:
+
+    def ask() -> Made:
         reply = client.bundle(settings.admin_socket, request)
-    except KleidiError as error:
-        if error.fault is not faults.SERVER_UNREACHABLE:
-            raise
-        with assembly.offline(settings) as (opened, operations):
-            kept = operations.workshop.storage
-            told = {"by": assembly.here(), "reason": reason}
-            data = bundle.hand_out(opened, recipients, kept, told, dry_run=dry_run)
-            return Made(opened.header, opened.payload.keyset.hash, data)
-    return Made(Header(reply.lineage, reply.generation), reply.keyset, reply.bundle)
+        return Made(Header(reply.lineage, reply.generation), reply.keyset, reply.bundle)
+
+    def take(opened: Opened, operations: Operations) -> Made:
+        kept, told = operations.workshop.storage, {"by": assembly.here(), "reason": reason}
+        data = bundle.hand_out(opened, recipients, kept, told, dry_run=dry_run)
+        return Made(opened.header, opened.payload.keyset.hash, data)
+
+    return reach.carried_out(settings, ask, take)
 
 
 def destination(where: str, header: Header) -> Path:
@@ -118,19 +121,19 @@ def lineage(settings: Settings, *, volume_only: bool = False) -> str | None:
 def _compared(settings: Settings, payload: Payload) -> Comparison:
     from appliance.service import client
 
-    try:
+    def ask() -> Comparison:
         report = client.ask(settings.admin_socket)
-    except KleidiError as error:
-        if error.fault is not faults.SERVER_UNREACHABLE:
-            raise
-        with assembly.offline(settings) as (opened, _):
-            keyset = opened.payload.keyset
-            keys = [LiveKey(key.name, key.id, key.state) for key in keyset.keys]
-            return compare(payload, keyset.lineage, keyset.hash, keys)
-    if not report.keyset:
-        raise KleidiError(faults.BACKUP_NOTHING_LIVE, report.reason_id)
-    keys = [LiveKey(row.name, row.key_id, row.state) for row in report.keys]
-    return compare(payload, report.lineage, report.keyset, keys)
+        if not report.keyset:
+            raise KleidiError(faults.BACKUP_NOTHING_LIVE, report.reason_id)
+        keys = [LiveKey(row.name, row.key_id, row.state) for row in report.keys]
+        return compare(payload, report.lineage, report.keyset, keys)
+
+    def look(opened: Opened, _operations: Operations) -> Comparison:
+        keyset = opened.payload.keyset
+        keys = [LiveKey(key.name, key.id, key.state) for key in keyset.keys]
+        return compare(payload, keyset.lineage, keyset.hash, keys)
+
+    return reach.carried_out(settings, ask, look)
 
 
 def stored(usage: str, snapshot: Path | None, prefix: str) -> dict[str, int] | None:

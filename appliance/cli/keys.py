@@ -10,14 +10,16 @@ from typing import Annotated
 import typer
 
 from appliance import assembly, faults
+from appliance.cli import reach
 from appliance.cli.serving import Output
 from appliance.faults import Exit, KleidiError
 from appliance.ops.advice import after
 from appliance.ops.check import Condition, Verdict, may_destroy, may_disable
-from appliance.ops.operations import Command, Verb
+from appliance.ops.operations import Command, Operations, Verb
 from appliance.report import Changed, KeyRow
 from appliance.settings import Settings, load
 from appliance.usage.proof import stored_under
+from appliance.volume.opening import Opened
 
 app = typer.Typer(no_args_is_help=True, help="Keys: list, rotate, retire, destroy.")
 
@@ -189,37 +191,34 @@ def carry_out(settings: Settings, command: Command) -> Changed:
     """Through the server, or on the volume itself while none runs."""
     from appliance.service import client
 
-    try:
-        return client.change(settings.admin_socket, client.change_request(command))
-    except KleidiError as error:
-        if error.fault is not faults.SERVER_UNREACHABLE:
-            raise
-        with assembly.offline(settings) as (opened, operations):
-            return Changed.of(operations.run(opened, replace(command, by=assembly.here())))
+    by_hand = replace(command, by=assembly.here())
+    return reach.carried_out(
+        settings,
+        lambda: client.change(settings.admin_socket, client.change_request(command)),
+        lambda opened, operations: Changed.of(operations.run(opened, by_hand)),
+    )
 
 
 def _rows(settings: Settings) -> list[KeyRow]:
     from appliance.service import client
 
-    try:
-        return client.ask(settings.admin_socket).keys
-    except KleidiError as error:
-        if error.fault is not faults.SERVER_UNREACHABLE:
-            raise
-        with assembly.offline(settings) as (opened, _):
-            return [KeyRow.of(key) for key in opened.payload.keyset.keys]
+    return reach.carried_out(
+        settings,
+        lambda: client.ask(settings.admin_socket).keys,
+        lambda opened, _: [KeyRow.of(key) for key in opened.payload.keyset.keys],
+    )
 
 
 def _check(settings: Settings, key: str, stored: int | None) -> tuple[str, list[Condition]]:
     from appliance.keys import lifecycle
     from appliance.service import client
 
-    try:
+    def ask() -> tuple[str, list[Condition]]:
         reply = client.check(settings.admin_socket, client.check_request(key, stored))
-    except KleidiError as error:
-        if error.fault is not faults.SERVER_UNREACHABLE:
-            raise
-        with assembly.offline(settings) as (opened, operations):
-            found = lifecycle.find(opened.payload.keyset, key)
-            return found.id, operations.conditions(opened.payload.keyset, found, stored)
-    return reply.key_id, [Condition(c.name, Verdict(c.verdict), c.text) for c in reply.conditions]
+        return reply.key_id, [Condition(c.name, Verdict(c.verdict), c.text) for c in reply.conditions]
+
+    def look(opened: Opened, operations: Operations) -> tuple[str, list[Condition]]:
+        found = lifecycle.find(opened.payload.keyset, key)
+        return found.id, operations.conditions(opened.payload.keyset, found, stored)
+
+    return reach.carried_out(settings, ask, look)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from appliance import assembly, faults, hardening, regular
+from appliance import faults, hardening, regular
+from appliance.cli import reach
 from appliance.cli.secrets import read
 from appliance.cli.serving import Output
 from appliance.faults import KleidiError
@@ -55,14 +56,12 @@ def adopt(
         annotation=annotation,
         dry_run=dry_run,
     )
-    try:
-        changed = client.adopt(settings.admin_socket, request)
-    except KleidiError as error:
-        if error.fault is not faults.SERVER_UNREACHABLE:
-            raise
-        with assembly.offline(settings) as (opened, operations):
-            command = Command(Verb.ADOPT, dry_run=dry_run)
-            changed = Changed.of(operations.adopt(opened, found, annotation, command))
+    command = Command(Verb.ADOPT, dry_run=dry_run)
+    changed = reach.carried_out(
+        settings,
+        lambda: client.adopt(settings.admin_socket, request),
+        lambda opened, operations: Changed.of(operations.adopt(opened, found, annotation, command)),
+    )
     typer.echo(changed.to_json() if output is Output.JSON else changed.to_text())
 
 

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from appliance import __version__, assembly, logs
+from appliance.cli import reach
 from appliance.configuration import encryption_configuration
 from appliance.faults import Exit, Kind, KleidiError
-from appliance.report import Report, from_disk
 from appliance.settings import Settings, load
 
 _RETRY_SECONDS = 2.0
@@ -62,10 +62,10 @@ def status(*, output: _Output = Output.TEXT, wait: _Wait = 0.0) -> None:
     """How things stand: asked of the running server, or read from the volume when it is down."""
     settings = load()
     until = time.monotonic() + wait
-    report = _report(settings)
+    report = reach.report(settings)
     while report.exit not in (Exit.OK, Exit.DEGRADED) and time.monotonic() < until:
         time.sleep(_POLL_SECONDS)
-        report = _report(settings)
+        report = reach.report(settings)
     typer.echo(report.to_json() if output is Output.JSON else report.to_text())
     raise typer.Exit(report.exit)
 
@@ -90,12 +90,3 @@ def _ready() -> Settings:
 
 def _may_heal(error: KleidiError) -> bool:
     return error.fault.kind is not Kind.CONFIGURATION and error.fault.exit is not Exit.UNPROVISIONED
-
-
-def _report(settings: Settings) -> Report:
-    from appliance.service.client import ask
-
-    try:
-        return ask(settings.admin_socket)
-    except KleidiError:
-        return from_disk(assembly.storage(settings), str(settings.socket), assembly.waiting_for(settings))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from appliance import assembly, faults, hardening
-from appliance.cli import ways
+from appliance.cli import reach, ways
 from appliance.cli.secrets import IdentityFile, PassphraseFile
 from appliance.cli.serving import Output
 from appliance.cli.ways import KeyFileOption, Kind
@@ -150,10 +150,9 @@ def _carry_out(settings: Settings, order: Order) -> Changed:
         reason=order.reason,
         dry_run=order.dry_run,
     )
-    try:
-        return client.change_slot(settings.admin_socket, request)
-    except KleidiError as error:
-        if error.fault is not faults.SERVER_UNREACHABLE:
-            raise
-        with assembly.offline(settings) as (opened, operations):
-            return Changed.of(Locksmith(operations).run(opened, replace(order, by=assembly.here())))
+    by_hand = replace(order, by=assembly.here())
+    return reach.carried_out(
+        settings,
+        lambda: client.change_slot(settings.admin_socket, request),
+        lambda opened, operations: Changed.of(Locksmith(operations).run(opened, by_hand)),
+    )

@@ -9,6 +9,7 @@ import typer
 
 from appliance import assembly, faults
 from appliance.backup.age import Identities
+from appliance.cli import reach
 from appliance.cli.secrets import read, typed
 from appliance.faults import KleidiError
 from appliance.settings import Settings
@@ -68,10 +69,8 @@ def recovery(name: str) -> Recovery:
 def rows(settings: Settings) -> list[Row]:
     from appliance.service import client
 
-    try:
+    def ask() -> list[Row]:
         found = client.slots(settings.admin_socket).slots
-    except KleidiError as error:
-        if error.fault is not faults.SERVER_UNREACHABLE:
-            raise
-        return on_disk(assembly.storage(settings))
-    return [Row(slot.name, slot.kind, dict(slot.values), slot.tested, slot.configured) for slot in found]
+        return [Row(slot.name, slot.kind, dict(slot.values), slot.tested, slot.configured) for slot in found]
+
+    return reach.answered(ask, lambda: on_disk(assembly.storage(settings)))

@@ -57,4 +57,16 @@ SOCKET_TAKEN = fault("E-SOCKET-TAKEN", _A, Exit.DEGRADED,
 SERVER_UNREACHABLE = fault("E-SERVER-UNREACHABLE", _W, Exit.UNREACHABLE,
     "the server does not answer on the admin socket",
     "Start it with `kleidi serve`, or look why it is not up")
+SERVER_MUTE = fault("E-SERVER-MUTE", _W, Exit.UNREACHABLE,
+    "the server is there, but does not answer",
+    "Look whether its process or cgroup is stopped or frozen, and at the node's load; start no second one")
+SERVER_ELSEWHERE = fault("E-SERVER-ELSEWHERE", _W, Exit.UNREACHABLE,
+    "something serves this volume, but not on this admin socket",
+    "Set KLEIDI_ADMIN_SOCKET as that process has it; if a command works on the volume, wait for its end")
+SERVER_DENIED = fault("E-SERVER-DENIED", _W, Exit.UNREACHABLE,
+    "this user is not let in at the admin socket",
+    "Run it as root or as the user that runs the appliance, and check KLEIDI_ADMIN_SOCKET")
+SERVER_CUT_OFF = fault("E-SERVER-CUT-OFF", _W, Exit.UNREACHABLE,
+    "the server took the command, but went away or fell silent before it answered",
+    "Look with `kleidi key list` and `kleidi audit tail` whether it was done, before running it again")
 # fmt: on

@@ -32,7 +32,7 @@ VOLUME_FOREIGN = fault("E-VOLUME-FOREIGN", _W, Exit.REFUSED,
     "Look at what it is; move it away only if you are sure that it is not an older key")
 VOLUME_LOCKED = fault("E-VOLUME-LOCKED", _W, Exit.BUSY,
     "another process holds the volume",
-    "Stop the other instance; one volume serves one appliance")
+    "Stop the other instance, or point KLEIDI_ADMIN_SOCKET at its own; one volume serves one appliance")
 VOLUME_EMPTY = fault("E-VOLUME-EMPTY", _W, Exit.UNPROVISIONED,
     "the volume is empty and no key may be created (KLEIDI_PROVISION=never)",
     "On the cluster's first node run it with KLEIDI_PROVISION=auto; elsewhere restore or join")
@@ -69,6 +69,9 @@ ANCHOR_NOTHING = fault("E-ANCHOR-NOTHING", _R, Exit.REFUSED,
 ANCHOR_TYPED = fault("E-ANCHOR-TYPED", _R, Exit.REFUSED,
     "the lineage typed is not the volume's",
     "Copy it from `kleidi status`; what is accepted as lost is not looked for any more")
+KEY_MISSED = fault("E-KEY-MISSED", _A, Exit.DEGRADED,
+    "the API server asked for a key of this lineage that this volume does not hold",
+    "Bring back the newest volume or backup; what that key encrypted cannot be read here")
 ANCHOR_UNREADABLE = fault("E-ANCHOR-UNREADABLE", _A, Exit.REFUSED,
     "the anchor cannot be read",
     "Mend its permissions; if it is damaged, compare the lineage and remove it")

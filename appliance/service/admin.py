@@ -1,5 +1,6 @@
 """The admin service: what the command line asks of the running server."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import grpc
@@ -13,6 +14,7 @@ from appliance.ops.operations import Command, Outcome, Verb
 from appliance.service import calls
 from appliance.service.foreman import Foreman
 from appliance.service.keeper import Keeper
+from appliance.service.tripwire import Tripwire
 from appliance.volume.ledger import Ledger
 from appliance.volume.payload import FoundToken
 from proto.admin import admin_pb2 as pb
@@ -24,15 +26,14 @@ _NO_RECORD = Record()
 _VERBS = set(Verb) - {Verb.ADOPT}
 
 
+@dataclass(frozen=True)
 class Admin:
-    def __init__(
-        self, keeper: Keeper, socket: Path, foreman: Foreman, ledger: Ledger, verified: Record = _NO_RECORD
-    ) -> None:
-        self._keeper = keeper
-        self._socket = socket
-        self._foreman = foreman
-        self._ledger = ledger
-        self._verified = verified
+    keeper: Keeper
+    socket: Path
+    foreman: Foreman
+    ledger: Ledger
+    tripwire: Tripwire
+    verified: Record = _NO_RECORD
 
     def handler(self, *more: calls.Methods) -> grpc.GenericRpcHandler:
         methods: dict[str, calls.Method] = {
@@ -47,21 +48,27 @@ class Admin:
         return calls.service("kleidi.admin.v1.Admin", methods, limit=_LARGEST, frank=True)
 
     async def report(self, _request: pb.ReportRequest) -> pb.ReportReply:
-        standing = self._keeper.standing()
+        standing = self.keeper.standing()
         reply = pb.ReportReply(
             state=standing.state,
-            socket=str(self._socket),
+            socket=str(self.socket),
             generation=standing.generation,
             protection=standing.protection,
         )
         if standing.reason is not None:
             detail = f" ({standing.detail})" if standing.detail else ""
             reply.reason_id, reply.reason = standing.reason.id, f"{standing.reason}{detail}"
+        for reason, more in standing.reasons:
+            reply.reasons.add(id=reason.id, reason=f"{reason} ({more})" if more else str(reason))
+        for sort, tally in self.tripwire.tallies().items():
+            reply.refused.add(sort=sort, **asdict(tally))
         if standing.keyset is not None:
             reply.key_id = standing.keyset.primary.id
             reply.lineage, reply.keyset = standing.keyset.lineage, standing.keyset.hash
             reply.keys.extend(self._key(key) for key in standing.keyset.keys)
-            if covered := Coverage.of(self._verified, standing.keyset):
+            for loss in standing.losses:
+                reply.losses.add(**asdict(loss))
+            if covered := Coverage.of(self.verified, standing.keyset):
                 reply.backup.generation, reply.backup.verified = covered.generation, covered.unix
                 reply.backup.file = covered.file
                 reply.backup.lacks.extend(covered.lacks)
@@ -82,11 +89,11 @@ class Admin:
             dry_run=request.dry_run,
             by=calls.CALLER.get(),
         )
-        return self.changed(await self._foreman.change(command))
+        return self.changed(await self.foreman.change(command))
 
     async def check(self, request: pb.CheckRequest) -> pb.CheckReply:
         stored = request.stored if request.HasField("stored") else None
-        key, found, may_disable, may_destroy = self._foreman.check(request.key, stored)
+        key, found, may_disable, may_destroy = self.foreman.check(request.key, stored)
         conditions = [pb.Condition(name=one.name, verdict=one.verdict, text=one.text) for one in found]
         return pb.CheckReply(
             key_id=key.id, conditions=conditions, may_disable=may_disable, may_destroy=may_destroy
@@ -95,12 +102,12 @@ class Admin:
     async def adopt(self, request: pb.AdoptRequest) -> pb.ChangeReply:
         found = FoundToken(dict(request.files), request.pin, request.token_label, request.key_label)
         command = Command(Verb.ADOPT, dry_run=request.dry_run, by=calls.CALLER.get())
-        return self.changed(await self._foreman.adopt(found, request.annotation, command))
+        return self.changed(await self.foreman.adopt(found, request.annotation, command))
 
     async def bundle(self, request: pb.BundleRequest) -> pb.BundleReply:
         recipients = Recipients(tuple(request.recipients))
         by = calls.CALLER.get()
-        data, opened = await self._foreman.bundle(recipients, request.reason, dry_run=request.dry_run, by=by)
+        data, opened = await self.foreman.bundle(recipients, request.reason, dry_run=request.dry_run, by=by)
         return pb.BundleReply(
             bundle=data,
             lineage=opened.header.lineage,
@@ -117,7 +124,7 @@ class Admin:
         )
 
     def _key(self, key: Key) -> pb.Key:
-        use = self._ledger.use(key.id)
+        use = self.ledger.use(key.id)
         return pb.Key(
             key_id=key.id,
             state=key.state,

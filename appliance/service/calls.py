@@ -15,6 +15,7 @@ from appliance import faults
 from appliance.faults import Fault, Kind, KleidiError
 from appliance.logs import event, log
 from appliance.service import answers, doorman
+from appliance.service.sparing import Sparing
 
 Q = TypeVar("Q", bound=Message)
 Handler = Callable[[Any], Awaitable[Message]]
@@ -48,6 +49,8 @@ def service(name: str, methods: Methods, limit: int, *, frank: bool = False) -> 
 def _handler(
     method: str, request: type[Message], handler: Handler, limit: int, *, frank: bool
 ) -> Callable[..., Awaitable[Message]]:
+    sparing = Sparing()
+
     async def answer(data: bytes, context: _Context) -> Message:
         started = time.perf_counter()
         uid = ""
@@ -63,10 +66,12 @@ def _handler(
         except KleidiError as error:
             fault = error.fault
             words = str(error) if frank else answers.text(fault, uid, error.said)
-            _record(method, uid, _milliseconds(started), fault, error.detail)
+            if sparing.lets(_level(method, fault), method, fault.id):
+                _record(method, uid, _milliseconds(started), fault, error.detail)
         except Exception:  # noqa: BLE001  its text would reach users: the API server copies our words
-            log.exception("a mistake of ours", extra={"fields": {"method": method, "uid": uid}})
             fault = faults.INTERNAL
+            if sparing.lets(logging.ERROR, method, fault.id):
+                log.exception("a mistake of ours", extra={"fields": {"method": method, "uid": uid}})
             words = answers.text(fault, uid)
         else:
             key_id = getattr(reply, "key_id", "") or getattr(message, "key_id", "")
@@ -99,7 +104,10 @@ def _record(method: str, uid: str, milliseconds: float, fault: Fault | None, det
         level = logging.DEBUG if method in ("Status", "Report") else logging.INFO
         event(level, method, uid=uid, key_id=detail, ms=milliseconds)
     else:
-        level = logging.WARNING if fault.kind in _CALLERS else logging.ERROR
-        if method == "Status":
-            level = logging.DEBUG  # asked every few seconds; the change itself was logged when it came
-        event(level, method, uid=uid, fault=fault.id, detail=detail, ms=milliseconds)
+        event(_level(method, fault), method, uid=uid, fault=fault.id, detail=detail, ms=milliseconds)
+
+
+def _level(method: str, fault: Fault) -> int:
+    if method == "Status":
+        return logging.DEBUG  # asked every few seconds; the change itself was logged when it came
+    return logging.WARNING if fault.kind in _CALLERS else logging.ERROR

@@ -1,47 +1,20 @@
 """The command line's end of the admin service."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import grpc
-
-from appliance import faults
-from appliance.backup.bundle import MAX_SIZE
-from appliance.faults import KleidiError
 from appliance.ops.operations import Command
-from appliance.report import BackupRow, Changed, KeyRow, Report
-from proto.admin import admin_pb2, admin_pb2_grpc
+from appliance.report import BackupRow, Changed, KeyRow, LossRow, Reason, RefusedRow, Report
+from appliance.service.knock import ANSWER_SECONDS, answering, dialled, greet
+from proto.admin import admin_pb2
 
-_ANSWER_SECONDS = 5.0
 # Building and trying a generation takes tenths of seconds, on a busy node with many keys some seconds.
 _CHANGE_SECONDS = 120.0
-_OPTIONS = [("grpc.max_receive_message_length", 2 * MAX_SIZE)]
-
-
-@contextmanager
-def _stub(socket: Path) -> Iterator[admin_pb2_grpc.AdminStub]:
-    with grpc.insecure_channel(f"unix:{socket}", _OPTIONS) as channel:
-        try:
-            yield admin_pb2_grpc.AdminStub(channel)
-        except grpc.RpcError as error:
-            raise _fault(error, socket) from error
-
-
-def _fault(error: grpc.RpcError, socket: Path) -> KleidiError:
-    """The server's own fault, by the id that its words begin with; else it could not be reached."""
-    details = error.details() if isinstance(error, grpc.Call) else ""
-    fault = faults.named((details or "").partition(":")[0])
-    if fault is None:
-        return KleidiError(faults.SERVER_UNREACHABLE, str(socket))
-    detail = (details or "").removeprefix(str(fault)).strip()
-    return KleidiError(fault, detail.removeprefix("(").removesuffix(")"))
 
 
 def ask(socket: Path) -> Report:
-    """The running server's own report. Raises E-SERVER-UNREACHABLE."""
-    with _stub(socket) as stub:
-        reply = stub.Report(admin_pb2.ReportRequest(), timeout=_ANSWER_SECONDS)
+    """The running server's own report. Raises why there is none: E-SERVER-UNREACHABLE and its kin."""
+    with dialled(socket) as stub:
+        reply = greet(stub, socket)
     return Report(
         state=reply.state,
         reason_id=reply.reason_id,
@@ -54,21 +27,27 @@ def ask(socket: Path) -> Report:
         protection=reply.protection,
         keys=[key_row(key) for key in reply.keys],
         backup=_backup_row(reply.backup) if reply.HasField("backup") else None,
+        reasons=[Reason(each.id, each.reason) for each in reply.reasons],
+        refused=[_refused_row(each) for each in reply.refused],
+        losses=[
+            LossRow(each.unix, each.generation, each.found, list(each.keys), each.reason)
+            for each in reply.losses
+        ],
     )
 
 
 def change(socket: Path, request: admin_pb2.ChangeRequest) -> Changed:
-    with _stub(socket) as stub:
+    with answering(socket) as stub:
         return _changed(stub.Change(request, timeout=_CHANGE_SECONDS))
 
 
 def adopt(socket: Path, request: admin_pb2.AdoptRequest) -> Changed:
-    with _stub(socket) as stub:
+    with answering(socket) as stub:
         return _changed(stub.Adopt(request, timeout=_CHANGE_SECONDS))
 
 
 def bundle(socket: Path, request: admin_pb2.BundleRequest) -> admin_pb2.BundleReply:
-    with _stub(socket) as stub:
+    with answering(socket) as stub:
         return stub.Bundle(request, timeout=_CHANGE_SECONDS)
 
 
@@ -76,13 +55,17 @@ def _backup_row(backup: admin_pb2.Backup) -> BackupRow:
     return BackupRow(backup.generation, backup.verified, backup.file, list(backup.lacks))
 
 
+def _refused_row(refused: admin_pb2.Refused) -> RefusedRow:
+    return RefusedRow(refused.sort, refused.count, refused.first, refused.last, list(refused.key_ids))
+
+
 def _changed(reply: admin_pb2.ChangeReply) -> Changed:
     return Changed(tuple(reply.said), reply.keyset, reply.generation, key_row(reply.key))
 
 
 def check(socket: Path, request: admin_pb2.CheckRequest) -> admin_pb2.CheckReply:
-    with _stub(socket) as stub:
-        return stub.Check(request, timeout=_ANSWER_SECONDS)
+    with answering(socket) as stub:
+        return stub.Check(request, timeout=ANSWER_SECONDS)
 
 
 def change_request(command: Command) -> admin_pb2.ChangeRequest:
@@ -121,31 +104,31 @@ def key_row(key: admin_pb2.Key) -> KeyRow:
 
 
 def invite(socket: Path) -> admin_pb2.InviteReply:
-    with _stub(socket) as stub:
-        return stub.Invite(admin_pb2.InviteRequest(), timeout=_ANSWER_SECONDS)
+    with answering(socket) as stub:
+        return stub.Invite(admin_pb2.InviteRequest(), timeout=ANSWER_SECONDS)
 
 
 def export(socket: Path, recipient: str) -> admin_pb2.ExportReply:
-    with _stub(socket) as stub:
+    with answering(socket) as stub:
         return stub.Export(admin_pb2.ExportRequest(recipient=recipient), timeout=_CHANGE_SECONDS)
 
 
 def join(socket: Path, bundle: bytes, *, dry_run: bool) -> Changed:
-    with _stub(socket) as stub:
+    with answering(socket) as stub:
         request = admin_pb2.JoinRequest(bundle=bundle, dry_run=dry_run)
         return _changed(stub.Join(request, timeout=_CHANGE_SECONDS))
 
 
 def slots(socket: Path) -> admin_pb2.SlotsReply:
-    with _stub(socket) as stub:
-        return stub.Slots(admin_pb2.SlotsRequest(), timeout=_ANSWER_SECONDS)
+    with answering(socket) as stub:
+        return stub.Slots(admin_pb2.SlotsRequest(), timeout=ANSWER_SECONDS)
 
 
 def change_slot(socket: Path, request: admin_pb2.ChangeSlotRequest) -> Changed:
-    with _stub(socket) as stub:
+    with answering(socket) as stub:
         return _changed(stub.ChangeSlot(request, timeout=_CHANGE_SECONDS))
 
 
 def unseal(socket: Path, request: admin_pb2.UnsealRequest) -> admin_pb2.UnsealReply:
-    with _stub(socket) as stub:
+    with answering(socket) as stub:
         return stub.Unseal(request, timeout=_CHANGE_SECONDS)

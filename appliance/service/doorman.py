@@ -22,6 +22,7 @@ from appliance import faults
 from appliance.logs import event
 from appliance.private import unwritable
 from appliance.service.binding import Bind, Bound, private
+from appliance.service.sparing import Sparing
 from appliance.volume import durable
 from appliance.volume.mounts import is_mount_point
 
@@ -31,6 +32,7 @@ _BEHIND = "behind"
 _LEFT = re.compile(r"\..{6}\.d")
 _PIECE_SIZE = 64 * 1024
 _ROOT = 0
+_TURNED_AWAY = "turned away from the admin socket"
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class Door:
         self._front: asyncio.Server | None = None
         self._visits: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count()
+        self._sparing = Sparing()
 
     async def open(self, path: Path, bind: Bind) -> None:
         self._behind = await bind(self._inside / _BEHIND)
@@ -115,9 +118,10 @@ class Door:
         os.close(self._directory)
 
     async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        visitor = _asked(writer)
+        visitor = peer(writer.get_extra_info("socket"))
         if not visitor.welcome:
-            event(logging.WARNING, "turned away from the admin socket", uid=visitor.uid, pid=visitor.pid)
+            if self._sparing.lets(logging.WARNING, _TURNED_AWAY):
+                event(logging.WARNING, _TURNED_AWAY, uid=visitor.uid, pid=visitor.pid)
             writer.close()
             return
         visit = asyncio.current_task()
@@ -148,8 +152,8 @@ class Door:
             raise
 
 
-def _asked(writer: asyncio.StreamWriter) -> Caller:
-    connection = writer.get_extra_info("socket")
+def peer(connection: socket.socket) -> Caller:
+    """Who is at the other end: who dialled, or who listens."""
     pid, uid, _ = _CREDENTIALS.unpack(
         connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     )

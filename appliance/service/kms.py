@@ -6,6 +6,7 @@ from appliance import faults
 from appliance.faults import KleidiError
 from appliance.service import answers, calls
 from appliance.service.keeper import Keeper
+from appliance.service.tripwire import Tripwire
 from appliance.volume.ledger import Ledger
 from proto.kmsv2 import api_pb2 as pb
 
@@ -17,9 +18,12 @@ _LARGEST = 128 * 1024
 class KeyManagement:
     """The three methods that the API server calls."""
 
-    def __init__(self, keeper: Keeper, ledger: Ledger | None = None) -> None:
+    def __init__(
+        self, keeper: Keeper, ledger: Ledger | None = None, tripwire: Tripwire | None = None
+    ) -> None:
         self._keeper = keeper
         self._ledger = ledger or Ledger()
+        self._tripwire = tripwire or Tripwire(keeper)
 
     def handler(self) -> grpc.GenericRpcHandler:
         return calls.service(
@@ -48,8 +52,12 @@ class KeyManagement:
 
     async def decrypt(self, request: pb.DecryptRequest) -> pb.DecryptResponse:
         annotations = dict(request.annotations)
-        plaintext = await self._keeper.call(
-            lambda keyring: keyring.unwrap(request.key_id, request.ciphertext, annotations)
-        )
+        try:
+            plaintext = await self._keeper.call(
+                lambda keyring: keyring.unwrap(request.key_id, request.ciphertext, annotations)
+            )
+        except KleidiError as error:
+            self._tripwire.touch(error.fault, request.key_id)
+            raise
         self._ledger.unwrapped(request.key_id)
         return pb.DecryptResponse(plaintext=plaintext)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from appliance import faults
 from appliance.faults import Exit, Fault, Kind
 from appliance.keys.keyset import KeySet
+from appliance.volume.payload import Loss
 
 
 class State(StrEnum):
@@ -43,6 +44,7 @@ class Standing:
     keyset: KeySet | None = None
     generation: int = 0
     protection: str = ""
+    losses: tuple[Loss, ...] = ()
     also: tuple[Reason, ...] = field(default=(), compare=False)
 
     @property

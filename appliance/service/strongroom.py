@@ -157,6 +157,7 @@ class Strongroom:
             keyset=opened.keyset,
             generation=opened.header.generation,
             protection=opened.protection,
+            losses=opened.payload.losses,
         )
 
     def warnings(self) -> dict[Fault, str]:

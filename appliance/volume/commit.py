@@ -122,7 +122,7 @@ class Committer:
         known = opened.warnings
         remembered = self.storage.remember(opened)
         self.storage.volume.prune(opened.header.generation - (1 if change.purges else _KEPT_GENERATIONS))
-        warnings = tuple(dict.fromkeys((*self.storage.recognise(opened), *remembered)))
+        warnings = tuple(dict.fromkeys((*self.storage.recognise(opened.header, opened), *remembered)))
         said = [str(fault) for fault in warnings if fault not in known]
         try:
             self.storage.audit.append(change.op, phase="done", **self._told(change, opened.header))

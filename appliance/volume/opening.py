@@ -83,7 +83,7 @@ class Storage:
         if header.generation != survey.newest or header.lineage != payload.keyset.lineage:
             raise KleidiError(faults.SEAL_CORRUPT, "its name, header and payload differ")
         opened = Opened(header, payload, self._protection(header), digest=digest(sealed))
-        return replace(opened, warnings=(*self.recognise(opened), *self._held_against_log(payload)))
+        return replace(opened, warnings=(*self.recognise(header, opened), *self._held_against_log(payload)))
 
     def why_gone(self, slots: Sequence[HeldSlot]) -> str:
         """Why the seal key would not open what *slots* are kept of; empty when it would."""
@@ -220,9 +220,11 @@ class Storage:
         beside = [path for path in (self.custody.path, self.anchor.path) if path is not None]
         return [(self.volume.path, ""), *((path.parent, path.name) for path in beside)]
 
-    def recognise(self, opened: Opened) -> tuple[Fault, ...]:
-        """Whether it is what was seen here before. Raises E-LINEAGE-FOREIGN."""
-        header = opened.header
+    def recognise(self, header: Header, opened: Opened | None = None) -> tuple[Fault, ...]:
+        """Whether it is what was seen here before; without the *opened* seal its number alone can tell.
+
+        Raises E-LINEAGE-FOREIGN.
+        """
         if self.expected_lineage not in (None, header.lineage):
             raise KleidiError(
                 faults.LINEAGE_FOREIGN, f"expected {self.expected_lineage}, found {header.lineage}"
@@ -235,4 +237,6 @@ class Storage:
             raise KleidiError(
                 faults.LINEAGE_FOREIGN, f"{known.lineage} is remembered, {header.lineage} found"
             )
-        return (faults.ROLLED_BACK,) if self.shortfall(opened) else ()
+        seen = max(known.generation if known else 0, self._logged())
+        missing = self.shortfall(opened) if opened else seen > header.generation
+        return (faults.ROLLED_BACK,) if missing else ()

@@ -50,6 +50,9 @@ class ReportReply(_message.Message):
     PROTECTION_FIELD_NUMBER: _builtins.int
     KEYS_FIELD_NUMBER: _builtins.int
     BACKUP_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    LOSSES_FIELD_NUMBER: _builtins.int
     state: _builtins.str
     """OPERATIONAL, DEGRADED, STARTING, SEALED, UNPROVISIONED or FAILED."""
     reason_id: _builtins.str
@@ -71,6 +74,18 @@ class ReportReply(_message.Message):
     def backup(self) -> Global___Backup:
         """Absent when no backup was ever verified on this node."""
 
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
+        """Every reason that there is, worst first; reason_id and reason are the first of them."""
+
+    @_builtins.property
+    def refused(self) -> _containers.RepeatedCompositeFieldContainer[Global___Refused]:
+        """The decrypts refused since the server started that tell something of the volume, worst first."""
+
+    @_builtins.property
+    def losses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Loss]:
+        """What was accepted as lost, oldest first; it is told for ever."""
+
     def __init__(
         self,
         *,
@@ -85,14 +100,117 @@ class ReportReply(_message.Message):
         protection: _builtins.str = ...,
         keys: _abc.Iterable[Global___Key] | None = ...,
         backup: Global___Backup | None = ...,
+        reasons: _abc.Iterable[Global___Reason] | None = ...,
+        refused: _abc.Iterable[Global___Refused] | None = ...,
+        losses: _abc.Iterable[Global___Loss] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "generation", b"generation", "key_id", b"key_id", "keys", b"keys", "keyset", b"keyset", "lineage", b"lineage", "protection", b"protection", "reason", b"reason", "reason_id", b"reason_id", "socket", b"socket", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "generation", b"generation", "key_id", b"key_id", "keys", b"keys", "keyset", b"keyset", "lineage", b"lineage", "losses", b"losses", "protection", b"protection", "reason", b"reason", "reason_id", b"reason_id", "reasons", b"reasons", "refused", b"refused", "socket", b"socket", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportReply: _TypeAlias = ReportReply  # noqa: Y015
+
+@_typing.final
+class Loss(_message.Message):
+    """Keys that were announced on this node and were lost with a newer volume."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIX_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    unix: _builtins.int
+    """Unix seconds."""
+    generation: _builtins.int
+    """The generation that was seen, and the one that was there in its place."""
+    found: _builtins.int
+    reason: _builtins.str
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their ids, as far as they are known."""
+
+    def __init__(
+        self,
+        *,
+        unix: _builtins.int = ...,
+        generation: _builtins.int = ...,
+        found: _builtins.int = ...,
+        keys: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "generation", b"generation", "keys", b"keys", "reason", b"reason", "unix", b"unix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Loss: _TypeAlias = Loss  # noqa: Y015
+
+@_typing.final
+class Reason(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """A fault's stable id, and its sentence with the detail."""
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reason: _TypeAlias = Reason  # noqa: Y015
+
+@_typing.final
+class Refused(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SORT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    KEY_IDS_FIELD_NUMBER: _builtins.int
+    sort: _builtins.str
+    """missed: a key of this lineage that is not held. foreign: a key of another lineage. strange: a key
+    id that is none of kleidi's. off: a disabled or destroyed key. tampered: a ciphertext that fails
+    its authentication.
+    """
+    count: _builtins.int
+    first: _builtins.int
+    """Unix seconds."""
+    last: _builtins.int
+    @_builtins.property
+    def key_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """A few of the key ids, at most 64 characters of each."""
+
+    def __init__(
+        self,
+        *,
+        sort: _builtins.str = ...,
+        count: _builtins.int = ...,
+        first: _builtins.int = ...,
+        last: _builtins.int = ...,
+        key_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "first", b"first", "key_ids", b"key_ids", "last", b"last", "sort", b"sort"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Refused: _TypeAlias = Refused  # noqa: Y015
 
 @_typing.final
 class Backup(_message.Message):

@@ -2,6 +2,8 @@
 
 import contextlib
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,12 +11,16 @@ from typing import Unpack
 
 import pytest
 
+from appliance.faults import KleidiError
+from appliance.service.client import ask
 from tests.service.client import Client, connected
 from tests.service.journal import Journal
-from tests.service.running import Running
+from tests.service.running import Running, until
 from tests.service.scene import Options, Scene
 
 Start = Callable[..., Running]
+Launch = Callable[[], subprocess.Popen[str]]
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @contextlib.contextmanager
@@ -68,6 +74,37 @@ def running(scene: Scene, start: Start) -> Running:
     running = start()
     running.wait_for("OPERATIONAL")
     return running
+
+
+@pytest.fixture
+def launch(scene: Scene) -> Iterator[Launch]:
+    """Start a server of its own process on the scene."""
+    with contextlib.ExitStack() as exits:
+
+        def start() -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.service.program", str(scene.root)],
+                cwd=CHECKOUT,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            exits.enter_context(process)
+            exits.callback(process.kill)
+            return process
+
+        yield start
+
+
+def wait_until_able(scene: Scene) -> None:
+    """For a server of its own process."""
+
+    def able() -> bool:
+        try:
+            return ask(scene.admin).state == "OPERATIONAL"
+        except KleidiError:
+            return False
+
+    until(able, "OPERATIONAL")
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from appliance.service.listener import Listener
 from appliance.service.nodes import Nodes
 from appliance.service.server import Work
 from appliance.service.strongroom import Strongroom
+from appliance.service.tripwire import Tripwire
 from appliance.service.volume_watch import VolumeWatch
 from appliance.volume.anchor import Anchor
 from appliance.volume.audit import AuditLog
@@ -111,8 +112,9 @@ class Scene:
         workshop = Workshop(storage, self.engine, self.root / "memory")
         audit = AuditLog(self.volume.path / "audit.jsonl")
         operations = Operations(workshop, audit, ledger, 0)
-        foreman = Foreman(keeper, operations)
-        kms, admin = KeyManagement(keeper, ledger), Admin(keeper, self.socket, foreman, ledger)
+        foreman, tripwire = Foreman(keeper, operations), Tripwire(keeper)
+        kms = KeyManagement(keeper, ledger, tripwire)
+        admin = Admin(keeper, self.socket, foreman, ledger, tripwire)
         cluster = Cluster(operations, Policy.JOIN, allow_unmounted=True)
         nodes = Nodes(keeper, foreman, cluster, Invitations(LONG_SECONDS, time.monotonic), admin.changed)
         return (
@@ -123,5 +125,5 @@ class Scene:
                 ),
                 Listener(self.admin, 0o600, None, guarded(speaks_grpc(admin.handler(nodes.methods())))),
             ],
-            [VolumeWatch(keeper, storage, foreman.catch_up).run],
+            [VolumeWatch(keeper, storage, foreman.catch_up).run, tripwire.run],
         )

@@ -294,6 +294,7 @@ def test_the_probe_does_not_wait_for_a_server_that_hangs(directory: Path) -> Non
         hanging.listen()
         done = probe("--live", path)
     assert done.returncode == 1
+    assert done.stdout.startswith("E-SERVER-MUTE: ")
     assert "timed out" in done.stdout
 
 

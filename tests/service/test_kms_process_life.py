@@ -1,53 +1,14 @@
-import contextlib
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import grpc
-import pytest
 
 from appliance import faults
-from appliance.faults import KleidiError
-from appliance.service.client import ask
 from proto.kmsv2 import api_pb2 as pb
 from tests.service.client import connected, refused
+from tests.service.conftest import Launch, wait_until_able
 from tests.service.running import until
 from tests.service.scene import Scene
-
-Process = subprocess.Popen[str]
-Launch = Callable[[], Process]
-CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def launch(scene: Scene) -> Iterator[Launch]:
-    with contextlib.ExitStack() as exits:
-
-        def start() -> Process:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.service.program", str(scene.root)],
-                cwd=CHECKOUT,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            exits.enter_context(process)
-            exits.callback(process.kill)
-            return process
-
-        yield start
-
-
-def wait_until_able(scene: Scene) -> None:
-    def able() -> bool:
-        try:
-            return ask(scene.admin).state == "OPERATIONAL"
-        except KleidiError:
-            return False
-
-    until(able, "OPERATIONAL")
 
 
 def assert_serves(scene: Scene) -> None:

@@ -2,6 +2,7 @@ import grpc
 import pytest
 
 from appliance import faults
+from appliance.service.sparing import MOST
 from proto.kmsv2 import api_pb2 as pb
 from tests.service.client import Client, Refusal, connected, refused
 from tests.service.conftest import Start
@@ -89,9 +90,10 @@ def test_calls_that_ran_out_of_time_free_their_places(scene: Scene, start: Start
         for _ in range(3):
             answers = [refused(call.result) for call in [submit(client, number) for number in range(16)]]
             assert {answer.code for answer in answers} == {grpc.StatusCode.UNAVAILABLE}
+            assert {answer.text.rpartition(" uid=")[0] for answer in answers} == {str(faults.TOKEN_SLOW)}
         scene.engine.release()
         until(lambda: served(client), "calls are served again")
-    assert len(journal.lines(fault=faults.TOKEN_SLOW.id)) >= 48
+    assert len(journal.lines(fault=faults.TOKEN_SLOW.id)) == MOST
 
 
 def test_a_hang_costs_nobody_the_next_call(running: Running, client: Client) -> None:

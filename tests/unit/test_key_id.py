@@ -35,6 +35,25 @@ def test_every_id_of_ours_is_short_ascii_and_passes_the_check(
     key_id.check(made)
 
 
+@given(st.from_regex(key_id.LINEAGE, fullmatch=True), st.integers(1, 10**9), st.binary(max_size=64))
+def test_an_id_of_ours_names_its_lineage(lineage: str, version: int, answer: bytes) -> None:
+    assert key_id.lineage(key_id.compose(lineage, version, key_id.fingerprint(answer))) == lineage
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "",
+        "kms-test",
+        "kleidi/0123456789ab",
+        "kleidi/0123456789ab/v1/xyz",
+        "kleidi/0123456789AB/v1/bb5ab19bc585",
+    ],
+)
+def test_any_other_id_names_no_lineage(other: str) -> None:
+    assert key_id.lineage(other) == ""
+
+
 def test_a_keys_known_answer_and_fingerprint_never_change() -> None:
     assert FakeCipher({"key": KEY}).known_answer("key") == KNOWN_ANSWER
     assert key_id.fingerprint(KNOWN_ANSWER) == FINGERPRINT

@@ -41,8 +41,19 @@ def test_another_process_is_refused_until_the_first_is_dead(house: House) -> Non
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         assert refused(lambda: hold(Volume(house.volume))) is faults.VOLUME_LOCKED
+        assert Volume(house.volume).holder() == f"process {other.pid}"
         os.kill(other.pid, signal.SIGKILL)
+    assert Volume(house.volume).holder() == ""
     hold(Volume(house.volume))
+
+
+def test_who_holds_it_is_told_without_touching_it(house: House) -> None:
+    volume = Volume(house.volume)
+    assert volume.holder() == ""
+    assert not (house.volume / "lock").exists()
+    with volume.lock():
+        assert volume.holder() == f"process {os.getpid()}"
+    assert volume.holder() == ""
 
 
 def test_an_error_inside_lets_go(house: House) -> None:
