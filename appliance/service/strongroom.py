@@ -97,6 +97,7 @@ class Strongroom:
         if refusal := self._why_not_sealed():
             raise KleidiError(refusal.fault, refusal.detail)
         self._lock.enter_context(self._storage.volume.lock())
+        self._storage.sweep()
         return self._storage.open(self._openers)
 
     def _again(self) -> Opened:

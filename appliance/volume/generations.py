@@ -113,8 +113,13 @@ class Volume:
         if generation > _LAST:
             raise KleidiError(faults.VOLUME_SPENT, f"generation {generation}")
         self.demand_unchanged()
-        if generation in _numbers(self._listed()):
+        names = self._listed()
+        if generation in _numbers(names):
             raise KleidiError(faults.VOLUME_FOREIGN, f"generation {generation} is already there")
+        # What killed commits left: a server that is never restarted would keep it until no inode is left.
+        for name in names:
+            if name.startswith(f"{durable.SCRATCH_PREFIX}generation-"):
+                self._unlink(name)
         with durable.translated(faults.VOLUME_UNREADABLE, faults.VOLUME_READ_ONLY):
             durable.write(self.file(generation), sealed, 0o400, directory=self._held.directory)
         self.demand_unchanged()
@@ -160,11 +165,14 @@ class Volume:
 
     def remove(self, generation: int) -> None:
         """Needs the lock."""
+        self._unlink(_name(generation))
+
+    def _unlink(self, name: str) -> None:
         with contextlib.suppress(OSError):
             if self._held is None:
-                self.file(generation).unlink()
+                (self.path / name).unlink()
             else:
-                os.unlink(_name(generation), dir_fd=self._held.directory)
+                os.unlink(name, dir_fd=self._held.directory)
 
     def _listed(self) -> list[str]:
         with durable.translated_as(faults.VOLUME_UNREADABLE):
