@@ -5,12 +5,12 @@ import errno
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance import faults, regular
+from appliance import faults, given, regular
 from appliance.backup.age import Recipients
 from appliance.backup.bundle import MAX_SIZE, make
 from appliance.faults import KleidiError
@@ -47,16 +47,14 @@ def _sweep(directory: Path) -> None:
 
 
 def take(path: Path) -> bytes:
-    """The bytes of a bundle that lies there. Raises E-BACKUP-UNREADABLE, E-BACKUP-CORRUPT for a large one."""
-    with told(path):
-        return regular.read(path, MAX_SIZE, follow=True)
+    """The bytes of a bundle that somebody named. Raises E-BACKUP-UNREADABLE, E-BACKUP-CORRUPT."""
+    return given.read(path, MAX_SIZE, unreadable=faults.BACKUP_UNREADABLE, larger=faults.BACKUP_CORRUPT)
 
 
-@contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Name the bundle that could not be read."""
+def kept(path: Path) -> bytes:
+    """The same for one that was found in the directory, where others may write: a file, or a link to one."""
     try:
-        yield
+        return regular.read(path, MAX_SIZE, follow=True)
     except OSError as error:
         if error.errno == errno.EFBIG:
             raise KleidiError(faults.BACKUP_CORRUPT, f"{path} has more than {MAX_SIZE >> 20} MiB") from error

@@ -9,11 +9,11 @@ import typer
 
 from appliance import assembly, faults, hardening
 from appliance.backup import shelf
-from appliance.backup.bundle import MAX_SIZE, unpacked
+from appliance.backup.bundle import unpacked
 from appliance.backup.exam import examine
 from appliance.backup.restore import lay_aside
 from appliance.backup.told import Told, verified_keys
-from appliance.cli import bundles, handed
+from appliance.cli import bundles
 from appliance.cli.secrets import AskPassphrase, IdentityFile, PassphraseFile, To, opener, sealer
 from appliance.cli.serving import Output
 from appliance.faults import Exit, KleidiError
@@ -33,9 +33,16 @@ _Where = Annotated[
 ]
 _Reason = Annotated[str, typer.Option("--reason", help="For the audit log.")]
 _Live = Annotated[bool, typer.Option("--against-live", help="Compare with the keys that there are now.")]
-_Usage = Annotated[str, typer.Option("--usage", metavar="FILE", help="What `kleidi usage -o json` printed.")]
+_Usage = Annotated[
+    str, typer.Option("--usage", metavar="FILE", help="What `kleidi usage -o json` printed; - reads stdin.")
+]
 _Snapshot = Annotated[
-    Path | None, typer.Option("--etcd-snapshot", metavar="FILE", help="What `etcdctl snapshot save` wrote.")
+    str,
+    typer.Option(
+        "--etcd-snapshot",
+        metavar="FILE",
+        help="What `etcdctl snapshot save` wrote, also in a zip, gzip, bzip2 or xz; - reads stdin.",
+    ),
 ]
 _Prefix = Annotated[str, typer.Option("--prefix", help="The API server's --etcd-prefix.")]
 _Aside = Annotated[
@@ -79,13 +86,13 @@ def verify(
     passphrase_file: PassphraseFile = "",
     against_live: _Live = False,
     usage: _Usage = "",
-    etcd_snapshot: _Snapshot = None,
+    etcd_snapshot: _Snapshot = "",
     prefix: _Prefix = "/registry",
     output: _Output = Output.TEXT,
 ) -> None:
     """Open a bundle in memory, prove every key in it, and remember that it was done."""
     hardening.shut()
-    settings, data = load(), _handed(file)
+    settings, data = load(), shelf.take(file)
     # Counted first: the keys are in memory no longer than they must be.
     stored = bundles.stored(usage, etcd_snapshot, prefix)
     key = opener(data, identity=identity, ask=passphrase, file=passphrase_file)
@@ -106,7 +113,7 @@ def drill(
     if settings.backup_dir is None:
         raise KleidiError(faults.CONFIG, "KLEIDI_BACKUP_DIR: where is the newest bundle?")
     file = shelf.newest(settings.backup_dir, bundles.lineage(settings))
-    data = shelf.take(file)
+    data = shelf.kept(file)
     key = opener(data, identity=identity, ask=passphrase, file=passphrase_file)
     _tell(bundles.verify(settings, file, data, key, live=True, stored=None), output)
 
@@ -124,7 +131,7 @@ def restore(
 ) -> None:
     """Bring an empty volume back from a bundle: the same lineage and keys, sealed by this node's own key."""
     hardening.shut()
-    settings, data = load(), _handed(file)
+    settings, data = load(), shelf.take(file)
     key = opener(data, identity=identity, ask=passphrase, file=passphrase_file)
     header, payload = examine(data, key, assembly.engine(settings), settings.memory_dir)
     number = verified_keys(payload)
@@ -141,11 +148,6 @@ def restore(
     told = Told.of("restored", str(file), header, payload, verified=number, recorded=recorded)
     warnings = done.said if done else [str(fault) for fault in restorer.warnings(header, payload)]
     _tell(replace(told, warnings=list(warnings), dry_run=dry_run), output)
-
-
-def _handed(file: Path) -> bytes:
-    with shelf.told(file):
-        return handed.read(file, MAX_SIZE)
 
 
 def _tell(told: Told, output: Output) -> None:

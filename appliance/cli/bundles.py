@@ -1,13 +1,10 @@
 """How `kleidi backup` reaches the keys: through the running server, or on the volume while none runs."""
 
-import json
-import sys
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance import assembly, faults
+from appliance import assembly, faults, given
 from appliance.backup import bundle, shelf
 from appliance.backup.age import Identities, Opener, Recipients, Sealer
 from appliance.backup.exam import Comparison, LiveKey, compare, examine, missing
@@ -17,8 +14,8 @@ from appliance.cli import reach
 from appliance.faults import KleidiError
 from appliance.ops.operations import Operations
 from appliance.settings import Settings
-from appliance.usage.stored import Kind
-from appliance.usage.tally import SCHEMA as USAGE
+from appliance.usage.counted import MAX_SIZE as MAX_USAGE
+from appliance.usage.counted import Counted
 from appliance.volume.opening import Opened
 from appliance.volume.payload import Payload
 from appliance.volume.seal import Header
@@ -136,34 +133,17 @@ def _compared(settings: Settings, payload: Payload) -> Comparison:
     return reach.carried_out(settings, ask, look)
 
 
-def stored(usage: str, snapshot: Path | None, prefix: str) -> dict[str, int] | None:
+def stored(usage: str, snapshot: str, prefix: str) -> dict[str, int] | None:
     """How many objects are stored under which key id of a KMS v2 provider; None when nobody asked."""
-    if snapshot is not None:
+    if snapshot:
         from appliance.usage.snapshot import Snapshot
         from appliance.usage.survey import survey
 
         with Snapshot.open(snapshot, prefix) as source:
-            rows = [(str(row.kind), row.key_id, count) for row, count in survey(source, prefix).rows.items()]
-    elif usage:
-        rows = _rows(usage)
-    else:
+            return dict(survey(source, prefix).stored)
+    if not usage:
         return None
-    counts: Counter[str] = Counter()
-    for kind, key_id, number in rows:
-        # A damaged object whose key id can still be read may be what a repair needs.
-        if kind in (Kind.KMS_V2, Kind.DAMAGED) and key_id:
-            counts[key_id] += number
-    return dict(counts)
-
-
-def _rows(name: str) -> list[tuple[str, str, int]]:
-    """What `kleidi usage -o json` counted, when it is all of it."""
-    try:
-        document = json.loads(sys.stdin.read() if name == "-" else Path(name).read_text())
-        whole = document["schema"] == USAGE and document["complete"] is True and not document["key_id"]
-        rows = [(str(row["kind"]), str(row["key_id"]), int(row["objects"])) for row in document["rows"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise KleidiError(faults.USAGE_INVALID, f"{name}: {error}") from error
-    if not whole or not rows:
-        raise KleidiError(faults.USAGE_INVALID, f"{name}: not all of it is there")
-    return rows
+    counted = Counted.parse(given.read(usage, MAX_USAGE, larger=faults.USAGE_INVALID))
+    if not counted.complete or counted.key_id or not counted.rows:
+        raise KleidiError(faults.USAGE_INVALID, f"{usage}: not all of it is there")
+    return dict(counted.stored)

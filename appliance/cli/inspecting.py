@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 
-from appliance import faults
+from appliance import faults, given
 from appliance.cli.serving import Output
 from appliance.faults import KleidiError
 from appliance.usage.tally import Tally
@@ -69,21 +69,16 @@ def counted_in_etcd(
 
 def counted_in_document(name: str, prefix: str) -> Tally:
     """A complete tally, or a fault; *name* `-` is standard input."""
+    from appliance.usage import packed
     from appliance.usage.etcdctl import Etcdctl
     from appliance.usage.survey import survey
 
-    with _opened(name) as stream, _progress(lambda: 0) as watch:
+    with given.opened(name) as stream, _progress(lambda: 0) as watch:
+        if form := packed.form(stream.peek()[:512]):
+            raise KleidiError(
+                faults.ETCDCTL_INVALID, f"{name} is packed as {form}: give it unpacked, by a pipe and -"
+            )
         return survey(Etcdctl(stream), prefix, watch)
-
-
-@contextmanager
-def _opened(name: str) -> Iterator[IO[bytes]]:
-    try:
-        source = nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb")  # noqa: SIM115  # closed below
-    except OSError as error:
-        raise KleidiError(faults.ETCDCTL_INVALID, f"{name}: {error.strerror}") from error
-    with source as stream:
-        yield stream
 
 
 @contextmanager

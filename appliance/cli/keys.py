@@ -1,15 +1,13 @@
 """`kleidi key …`: through the running server, or on the volume itself while no server runs."""
 
 import json
-import sys
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from appliance import assembly, faults
+from appliance import assembly, faults, given
 from appliance.cli import reach
 from appliance.cli.serving import Output
 from appliance.faults import Exit, KleidiError
@@ -18,7 +16,8 @@ from appliance.ops.check import Condition, Verdict, may_destroy, may_disable
 from appliance.ops.operations import Command, Operations, Verb
 from appliance.report import Changed, KeyRow
 from appliance.settings import Settings, load
-from appliance.usage.proof import stored_under
+from appliance.usage.counted import MAX_SIZE
+from appliance.usage.proof import Proof, stored_under
 from appliance.volume.opening import Opened
 
 app = typer.Typer(no_args_is_help=True, help="Keys: list, rotate, retire, destroy.")
@@ -118,9 +117,9 @@ def disable(
     if force and not reason:
         raise KleidiError(faults.CONFIG, "--force needs a --reason")
     settings = load()
-    stored = _counted(settings, key, usage) if usage else stored
-    command = Command(Verb.DISABLE, key=key, stored=stored, force=force, reason=reason, dry_run=dry_run)
-    _change(command, output)
+    proof = _counted(settings, key, usage) if usage else Proof(stored)
+    command = Command(Verb.DISABLE, key=key, force=force, reason=reason, dry_run=dry_run)
+    _change(replace(command, stored=proof.objects), output, proof.doubt)
 
 
 @app.command()
@@ -144,17 +143,20 @@ def destroy(
 ) -> None:
     """Remove a disabled key for ever. Not to be undone; there is no --yes."""
     settings = load()
-    stored = _counted(settings, key, usage) if usage else stored
-    command = Command(Verb.DESTROY, key=key, typed=typed, stored=stored, dry_run=dry_run, reason=reason)
-    _change(command, output)
+    proof = _counted(settings, key, usage) if usage else Proof(stored)
+    command = Command(Verb.DESTROY, key=key, typed=typed, dry_run=dry_run, reason=reason)
+    _change(replace(command, stored=proof.objects), output, proof.doubt)
 
 
 @app.command()
 def check(key: _Key, *, stored: _Stored = None, usage: _Usage = "", output: _Output = Output.TEXT) -> None:
     """Whether it is safe to do without a key, condition by condition."""
     settings = load()
-    stored = _counted(settings, key, usage) if usage else stored
-    key_id, found = _check(settings, key, stored)
+    proof = _counted(settings, key, usage) if usage else Proof(stored)
+    key_id, found = _check(settings, key, proof.objects)
+    if proof.doubt:
+        # The server knows only that there is no proof.
+        found = [replace(one, text=proof.doubt) if one.name == "nothing stored" else one for one in found]
     verdicts = {"may_disable": may_disable(found), "may_destroy": may_destroy(found)}
     if output is Output.JSON:
         fields = {"schema": SCHEMA, "key_id": key_id, "conditions": [asdict(one) for one in found]}
@@ -168,18 +170,21 @@ def check(key: _Key, *, stored: _Stored = None, usage: _Usage = "", output: _Out
     raise typer.Exit(Exit.OK if verdicts["may_disable"] else Exit.REFUSED)
 
 
-def _counted(settings: Settings, name: str, document: str) -> int | None:
+def _counted(settings: Settings, name: str, document: str) -> Proof:
     """How many objects a whole count found under the key of this *name*."""
-    try:
-        text = sys.stdin.read() if document == "-" else Path(document).read_text()
-    except (OSError, ValueError) as error:
-        raise KleidiError(faults.USAGE_INVALID, f"{document}: {error}") from error
+    text = given.read(document, MAX_SIZE, larger=faults.USAGE_INVALID)
     key_id = next((row.key_id for row in _rows(settings) if name in (row.name, row.key_id)), name)
     return stored_under(text, key_id)
 
 
-def _change(command: Command, output: Output) -> None:
-    changed = carry_out(load(), command)
+def _change(command: Command, output: Output, doubt: str = "") -> None:
+    """*doubt* is why the count that was given is no proof."""
+    try:
+        changed = carry_out(load(), command)
+    except KleidiError as error:
+        if not doubt or error.fault is not faults.KEY_IN_USE:
+            raise
+        raise KleidiError(error.fault, f"{error.detail}; of the count: {doubt}") from error
     if output is Output.JSON:
         typer.echo(changed.to_json())
     else:

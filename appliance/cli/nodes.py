@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from appliance import faults
+from appliance import faults, given
 from appliance.backup import shelf
 from appliance.backup.bundle import MAX_SIZE
-from appliance.cli import handed
 from appliance.cli.serving import Output
 from appliance.faults import KleidiError
 from appliance.settings import load
@@ -73,10 +72,7 @@ def join(file: _Bundle, *, dry_run: _DryRun = False, output: _Output = Output.TE
 
 
 def _bundle(name: str) -> bytes:
-    try:
-        data = handed.read(name, MAX_SIZE)
-    except OSError as error:
-        raise KleidiError(faults.NODE_BUNDLE, f"{name}: {error.strerror}") from error
+    data = given.read(name, MAX_SIZE, unreadable=faults.NODE_BUNDLE)
     if not data:
-        raise KleidiError(faults.NODE_BUNDLE, f"{name} has 0 bytes")
+        raise KleidiError(faults.NODE_BUNDLE, f"{name} is empty")
     return data

@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from appliance import faults
+from appliance import faults, given
 from appliance.backup.age import Identities, Opener, Recipients, Sealer
 from appliance.backup.passphrase import MIN_LENGTH, Passphrase, is_under_passphrase
-from appliance.cli import handed
 from appliance.faults import Fault, KleidiError
 
 To = Annotated[
@@ -56,9 +55,9 @@ def typed(*, twice: bool) -> str:
 
 def read(name: str, fault: Fault) -> str:
     """A file's text without the newline that editors put behind it."""
+    data = given.read(name, _MAX_SIZE, unreadable=fault)
     try:
-        text = io.TextIOWrapper(io.BytesIO(handed.read(name, _MAX_SIZE))).read()  # as the locale has it
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise KleidiError(fault, f"{name}: {reason}") from error
+        text = io.TextIOWrapper(io.BytesIO(data)).read()  # as the locale has it
+    except ValueError as error:
+        raise KleidiError(fault, f"{name}: not text") from error
     return text.removesuffix("\n").removesuffix("\r")

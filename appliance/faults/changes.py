@@ -40,6 +40,9 @@ AUDIT_FAILED = fault("E-AUDIT-FAILED", _R, Exit.REFUSED,
 AUDIT_BROKEN = fault("E-AUDIT-BROKEN", _X, Exit.INTEGRITY,
     "the audit log was changed after it was written",
     "Compare it with the copy in your log store")
+INPUT_UNREADABLE = fault("E-INPUT-UNREADABLE", _R, Exit.ERROR,
+    "a file that was named cannot be read",
+    "Check its name, that it is a file or a pipe, and its permissions")
 USAGE_INVALID = fault("E-USAGE-INVALID", _R, Exit.ERROR,
     "this is not what `kleidi usage --output json` prints",
     "Count again and give the whole output")
@@ -104,7 +107,10 @@ KEY_NOT_BACKED_UP = fault("E-KEY-NOT-BACKED-UP", _R, Exit.REFUSED,
     "Run `kleidi key stage`, `kleidi backup create`, `kleidi backup verify` first, or use --without-backup")
 SNAPSHOT_INVALID = fault("E-SNAPSHOT-INVALID", _M, Exit.ERROR,
     "the file is not one whole etcd snapshot",
-    "Take it again with `etcdctl snapshot save`")
+    "Take another copy of it, or an older one; while etcd lives, `etcdctl snapshot save` makes a new one")
+SNAPSHOT_PACKED = fault("E-SNAPSHOT-PACKED", _M, Exit.ERROR,
+    "the file is an archive or compressed, and it is not unpacked here",
+    "Unpack it where there is room for it, then give the snapshot that comes out")
 
 # Several nodes
 INVITATION_EXPIRED = fault("E-INVITATION-EXPIRED", _R, Exit.REFUSED,

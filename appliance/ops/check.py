@@ -83,7 +83,9 @@ def _silence(key: Key, known: Evidence) -> Condition:
 
 def _stored(key: Key, known: Evidence) -> Condition:
     if known.stored is None:
-        return _judged("nothing stored", None, "not counted; give etcd's address as to `kleidi usage`")
+        return _judged(
+            "nothing stored", None, "no whole count; give what `kleidi usage -o json` printed as --usage"
+        )
     return _judged("nothing stored", known.stored == 0, f"{known.stored} objects are stored under {key.name}")
 
 

@@ -1,4 +1,5 @@
 """Which stored objects are encrypted under which key id: read from etcd, counted without any key.
 
-`stored`, `path` and `tally` are pure; `etcd` and `etcdctl` are the two sources; `survey` joins them.
+`stored`, `names`, `path` and `tally` are pure; `etcd`, `etcdctl` and `snapshot` are the sources; `survey`
+joins them. `counted` reads back what was printed, `proof` says what it proves.
 """

@@ -5,11 +5,12 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import NoReturn
 
 import grpc
 
-from appliance import faults
+from appliance import faults, given
 from appliance.faults import Fault, KleidiError
 from appliance.usage import path
 from appliance.usage.endpoint import Endpoint, Identity
@@ -24,6 +25,8 @@ FIRST_LIMIT = 128
 MAX_LIMIT = 10_000  # what the API server asks for at most (apiserver, storage/etcd3/store.go: maxLimit)
 PAGE_BYTES = 4 << 20
 MAX_PAGE_BYTES = 64 << 20
+
+_MAX_PEM = 1 << 20
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_PAGE_BYTES),
@@ -138,7 +141,7 @@ class Etcd:
         if not endpoint.secure:
             return grpc.insecure_channel(endpoint.target, options=_OPTIONS)
         files = (self._identity.cacert, self._identity.key, self._identity.cert)
-        credentials = grpc.ssl_channel_credentials(*(each.read_bytes() if each else None for each in files))
+        credentials = grpc.ssl_channel_credentials(*(_pem(each) if each else None for each in files))
         return grpc.secure_channel(endpoint.target, credentials, options=_OPTIONS)
 
     def _refuse(self, error: grpc.RpcError) -> NoReturn:
@@ -150,3 +153,7 @@ class Etcd:
     def _seen(self, fault: Fault, detail: str) -> KleidiError:
         """Whatever comes after the first page leaves a reading half done."""
         return KleidiError(faults.ETCD_INCOMPLETE if self.revision else fault, detail)
+
+
+def _pem(file: Path) -> bytes:
+    return given.read(file, _MAX_PEM, unreadable=faults.ETCD_TLS)

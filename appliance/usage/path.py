@@ -12,9 +12,24 @@ _SPECIAL = {
 ELSEWHERE = "(elsewhere)"
 
 
+def joined(prefix: str) -> str:
+    """An --etcd-prefix as the API server takes it: `path.Join("/", prefix)` (storage/etcd3/store.go).
+
+    `kubernetes.io`, `//kubernetes.io` and `/kubernetes.io/` are all `/kubernetes.io`.
+    """
+    parts: list[str] = []
+    for part in prefix.split("/"):
+        if part == "..":
+            del parts[-1:]  # and above the root is the root
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts)
+
+
 def directory(prefix: str) -> bytes:
-    """*prefix* as the API server joins it to its keys: `/registry` has nothing to do with `/registry2`."""
-    return prefix.rstrip("/").encode() + b"/"
+    """What all keys under *prefix* begin with: `/registry` has nothing to do with `/registry2`."""
+    # An argument that is no UTF-8 keeps its bytes (PEP 383).
+    return joined(prefix).rstrip("/").encode(errors="surrogateescape") + b"/"
 
 
 def resource(key: bytes, under: bytes) -> str:

@@ -1,28 +1,38 @@
 """What a finished count proves about one key. Pure."""
 
-import json
+from dataclasses import dataclass
 
 from appliance import faults
 from appliance.faults import KleidiError
-from appliance.usage.stored import Kind
-from appliance.usage.tally import SCHEMA
+from appliance.usage.counted import Counted
 
 
-def stored_under(document: str, key_id: str) -> int | None:
-    """Objects under *key_id* in what `kleidi usage --output json` printed; None when it proves nothing.
+@dataclass(frozen=True)
+class Proof:
+    """*objects* is None when it proves nothing, and *doubt* says why."""
+
+    objects: int | None
+    doubt: str = ""
+
+
+def stored_under(document: bytes, key_id: str) -> Proof:
+    """Objects under *key_id* in what `kleidi usage --output json` printed. Raises E-USAGE-INVALID.
 
     A count that is not of a whole cluster, or that met damaged objects, is no proof of absence.
     """
-    try:
-        fields = json.loads(document)
-        if fields["schema"] != SCHEMA:
-            raise ValueError(f"schema {fields['schema']}")
-        if fields["key_id"] not in ("", key_id):
-            raise ValueError(f"it was counted for {fields['key_id']} alone")
-        kinds = (Kind.KMS_V2, Kind.DAMAGED)
-        rows = [row for row in fields["rows"] if row["key_id"] == key_id and row["kind"] in kinds]
-        found = sum(int(row["objects"]) for row in rows)
-        whole = fields["complete"] and fields["whole_cluster"] and not fields["damaged"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise KleidiError(faults.USAGE_INVALID, str(error)) from error
-    return found if found or whole else None
+    counted = Counted.parse(document)
+    if counted.key_id not in ("", key_id):
+        raise KleidiError(faults.USAGE_INVALID, f"it was counted for {counted.key_id} alone")
+    found = counted.stored[key_id]
+    doubt = "" if found else _doubt(counted)
+    return Proof(None if doubt else found, doubt)
+
+
+def _doubt(counted: Counted) -> str:
+    objects = "1 object" if counted.damaged == 1 else f"{counted.damaged} objects"
+    doubts = {
+        "the count did not come to its end": not counted.complete,
+        f"{objects} could not be read": counted.damaged,
+        "not a whole cluster was counted, for there is no namespace in it": not counted.whole_cluster,
+    }
+    return "; ".join(words for words, holds in doubts.items() if holds)

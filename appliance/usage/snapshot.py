@@ -8,14 +8,15 @@ import hashlib
 import mmap
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from appliance import faults
+from appliance import faults, given
 from appliance.faults import KleidiError
+from appliance.usage import packed
 from appliance.usage import path as paths
 from proto.etcd.kv_pb2 import KeyValue
 
@@ -31,6 +32,7 @@ _BRANCH_FLAG, _LEAF_FLAG = 1, 2
 _IS_BUCKET = 1
 _DEEPEST = 32
 _REVISION = struct.Struct(">QcQ")  # main, "_", sub; a tombstone has a "t" behind
+_WAL = bytes([4, 0, 0, 0, 0, 0, 0, 0x84, 8, 4])  # its first record: a length with padding, the type crc
 _DIGEST = 32  # `etcdctl snapshot save` appends the SHA-256 of all before
 
 
@@ -52,13 +54,17 @@ class Snapshot:
 
     @classmethod
     @contextmanager
-    def open(cls, file: Path, prefix: str) -> Iterator["Snapshot"]:
-        """Raises E-SNAPSHOT-INVALID."""
-        try:
-            with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                yield cls(data, prefix)
-        except (OSError, ValueError) as error:
-            raise _invalid(f"{file}: {error}") from error
+    def open(cls, name: str | Path, prefix: str) -> Iterator["Snapshot"]:
+        """A file, a pipe or -, packed or not. Raises E-INPUT-UNREADABLE and E-SNAPSHOT-…."""
+        with ExitStack() as exits:
+            stream = exits.enter_context(given.opened(name))
+            try:
+                file = exits.enter_context(packed.plain(stream, Path(name), _recognise))
+                data = exits.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+                snapshot = cls(data, prefix)
+            except (OSError, ValueError) as error:
+                raise KleidiError(faults.INPUT_UNREADABLE, f"{name}: {error}") from error
+            yield snapshot
 
     def objects(self) -> Iterator[tuple[bytes, bytes]]:
         try:
@@ -129,15 +135,31 @@ class Snapshot:
         return _Page(flags, count, at + _PAGE.size)
 
 
+def _recognise(head: bytes) -> None:
+    """Say what a file is that does not begin like a database, for some are taken for one."""
+    if not head:
+        raise _invalid("it is empty")
+    if head.lstrip()[:1] == b"{":
+        raise _invalid("it is JSON; `kleidi usage --from-etcdctl` counts what `etcdctl get` printed")
+    if head.startswith(_WAL):
+        raise _invalid("it is a write-ahead log; etcd's database is member/snap/db")
+    if not any(_META.unpack_from(head, at + _PAGE.size)[0] == _MAGIC for at in _metas(head)):
+        raise _invalid("it is no database of etcd's")
+
+
+def _metas(data: "mmap.mmap | bytes") -> Iterator[int]:
+    """Where a meta page may begin: the second lies a page behind, and how large a page is only they tell."""
+    for at in (0, 4096, 8192, 16384, 32768, 65536):
+        if at + _PAGE.size + _META.size <= len(data):
+            yield at
+
+
 def _newest_meta(data: "mmap.mmap | bytes") -> tuple[int, int]:
     """Page size and root page of whichever of the two meta pages is whole and newer."""
     _check_digest(data)
     found = []
-    # The second one lies a page further, and how large a page is only a meta page tells.
-    for at in (0, 4096, 8192, 16384, 32768, 65536):
+    for at in _metas(data):
         place = at + _PAGE.size
-        if place + _META.size > len(data):
-            break
         magic, version, size, _, root, _, _, _, txid, total = _META.unpack_from(data, place)
         whole = _fnv1a(data[place : place + _META.size - 8]) == total
         if magic == _MAGIC and version == _VERSION and whole and at in (0, size):

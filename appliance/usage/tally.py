@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from appliance.usage import path, stored
+from appliance.usage.names import Agreement
 from appliance.usage.stored import Kind
 
 SCHEMA = "kleidi.usage/v1"
@@ -23,15 +24,17 @@ class Tally:
     """Counts grow with *add*; *complete* only with *finish*, which is for whoever read everything."""
 
     def __init__(self, prefix: str = "/registry") -> None:
-        self.prefix = prefix
+        self.prefix = path.joined(prefix)
         self.revision = 0
         self.complete = False
-        self.rows: Counter[Row] = Counter()
+        self.counts: Counter[Row] = Counter()
+        self.names = Agreement()
         self._under = path.directory(prefix)
 
     def add(self, key: bytes, value: bytes) -> None:
-        kind, provider, key_id = stored.read(value)
-        self.rows[Row(path.resource(key, self._under), kind, provider, key_id)] += 1
+        (kind, provider, key_id), longer = stored.readings(value)
+        self.counts[Row(path.resource(key, self._under), kind, provider, key_id)] += 1
+        self.names.add(kind, key_id or provider, longer)
 
     def finish(self, revision: int) -> None:
         """All was read, as it stood at etcd's *revision*."""
@@ -40,12 +43,26 @@ class Tally:
 
     def merge(self, other: "Tally") -> None:
         """Take in what another etcd of the same cluster holds (`--etcd-servers-overrides`)."""
-        self.rows.update(other.rows)
+        self.counts.update(other.counts)
+        self.names.merge(other.names)
         self.complete = self.complete and other.complete
 
     @property
+    def rows(self) -> Counter[Row]:
+        """Each with the name that all objects agree on, where a stored value alone leaves it open."""
+        found: Counter[Row] = Counter()
+        for row, count in self.counts.items():
+            found[self._agreed(row)] += count
+        return found
+
+    def _agreed(self, row: Row) -> Row:
+        if row.kind is Kind.KMS_V1:
+            return row._replace(provider=self.names.name(row.kind, row.provider))
+        return row._replace(key_id=self.names.name(row.kind, row.key_id))
+
+    @property
     def objects(self) -> int:
-        return self.rows.total()
+        return self.counts.total()
 
     @property
     def damaged(self) -> int:
@@ -57,12 +74,23 @@ class Tally:
         """Whether it can be one: a dump of `/registry/secrets` alone proves nothing about the rest."""
         return any(row.resource == "namespaces" for row in self.rows)
 
+    @property
+    def stored(self) -> Counter[str]:
+        """Objects by key id of a KMS v2 provider."""
+        found: Counter[str] = Counter()
+        for row, count in self.rows.items():
+            if row.key_id and stored.under_kms_v2(row.kind, row.provider):
+                found[row.key_id] += count
+        return found
+
     def objects_under(self, key_id: str) -> int:
         return sum(self._under_key(key_id).values())
 
     def _under_key(self, key_id: str) -> Counter[Row]:
-        kinds = Kind.KMS_V2, Kind.DAMAGED
-        return Counter({r: count for r, count in self.rows.items() if r.key_id == key_id and r.kind in kinds})
+        rows = self.rows.items()
+        return Counter(
+            {r: n for r, n in rows if r.key_id == key_id and stored.under_kms_v2(r.kind, r.provider)}
+        )
 
     def to_json(self, key_id: str = "") -> str:
         """Schema kleidi.usage/v1: fields may be added, never changed or taken away."""

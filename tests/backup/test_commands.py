@@ -2,20 +2,23 @@
 
 import gzip
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
 from appliance.backup.age import Identities
 from tests.backup import terminal
 from tests.rig import BIN, Appliance
-from tests.volume.house import House
+from tests.volume.house import KLEIDI, House
 
 SECRET = "correct horse battery"  # noqa: S105  a test's
 SNAPSHOT = Path(__file__).parent.parent / "usage" / "snapshot.db.gz"
+DATED = SNAPSHOT.with_name("dated-key-name.json")
 
 
 @pytest.fixture
@@ -184,13 +187,16 @@ def test_at_a_terminal_it_is_asked_for_twice(provisioned: House, second: str, co
         (["verify", "/etc/hostname"], "E-BACKUP-IDENTITY"),
         (["verify", "/etc/hostname", "--identity", "/nowhere"], "E-BACKUP-IDENTITY"),
         (["verify", "/etc/hostname", "--usage", "/etc/hostname"], "E-USAGE-INVALID"),
+        (["verify", "/etc/hostname", "--usage", "/dev/zero"], "E-USAGE-INVALID"),
+        (["verify", "/etc/hostname", "--usage", "/nowhere"], "E-INPUT-UNREADABLE"),
+        (["verify", "/etc/hostname", "--etcd-snapshot", "/nowhere"], "E-INPUT-UNREADABLE"),
         (["verify", "/etc/hostname", "--etcd-snapshot", "/etc/hostname"], "E-SNAPSHOT-INVALID"),
         (["drill"], "E-CONFIG"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(house: House, arguments: list[str], fault: str) -> None:
     ended = house.kleidi("backup", *arguments)
-    assert ended.returncode not in (0, 1) or fault.startswith(("E-USAGE", "E-SNAPSHOT"))
+    assert ended.returncode not in (0, 1) or fault.startswith(("E-USAGE", "E-SNAPSHOT", "E-INPUT"))
     (line,) = ended.stderr.splitlines()
     assert line.startswith(f"kleidi: {fault}: ")
 
@@ -206,6 +212,12 @@ def test_which_stored_objects_a_bundle_opens(
     assert "opens 0 of 141 objects" in said
     assert "lacks kleidi/901de4901de4/v2/000000000002: 100 objects" in said
 
+    zipped = tmp_path / "etcd-snapshot-node-1700000000.zip"
+    with ZipFile(zipped, "w", ZIP_DEFLATED) as archive:
+        archive.write(snapshot, "etcd-snapshot-node-1700000000")
+    packed = [*verify, "--etcd-snapshot", str(zipped), "--prefix", "registry"]
+    assert done(provisioned.kleidi(*packed), 10) == said
+
     key_id = provisioned.storage().open().payload.keyset.primary.id
     row = {"resource": "secrets", "kind": "kms-v2", "provider": "kleidi", "key_id": key_id, "objects": 7}
     usage = {"schema": "kleidi.usage/v1", "complete": True, "key_id": "", "rows": [row]}
@@ -215,6 +227,33 @@ def test_which_stored_objects_a_bundle_opens(
     for spoilt in (usage | {"complete": False}, usage | {"key_id": key_id}, usage | {"rows": []}):
         document.write_text(json.dumps(spoilt))
         assert "E-USAGE-INVALID" in provisioned.kleidi(*verify, "--usage", str(document)).stderr
+
+
+def test_objects_of_other_providers_ask_nothing_of_a_bundle(
+    provisioned: House, identity: Identities, key_file: str, tmp_path: Path
+) -> None:
+    verify = ["backup", "verify", str(create(provisioned, "--to", identity.recipients.names[0]))]
+    document = tmp_path / "usage.json"
+    document.write_text(done(provisioned.kleidi("usage", "--from-etcdctl", str(DATED), "-o", "json")))
+    said = done(provisioned.kleidi(*verify, "--identity", key_file, "--usage", str(document)))
+    assert "opens 0 of 0 objects" in said
+
+    # Whole or not: what AES or secretbox made was never under a key of ours.
+    counted = json.loads(document.read_text())
+    counted["rows"][1]["kind"] = "damaged"
+    document.write_text(json.dumps(counted | {"damaged": 4}))
+    said = done(provisioned.kleidi(*verify, "--identity", key_file, "--usage", str(document)))
+    assert "opens 0 of 0 objects" in said
+
+
+def test_what_somebody_put_where_bundles_lie_does_not_hold_up_a_drill(
+    provisioned: House, tmp_path: Path, key_file: str
+) -> None:
+    os.mkfifo(tmp_path / f"kleidi-{provisioned.storage().open().header.lineage}-g9-20990101T000000Z.age")
+    drill = [*KLEIDI, "backup", "drill", "--identity", key_file]
+    ended = provisioned.run("env", f"KLEIDI_BACKUP_DIR={tmp_path}", *drill)
+    assert "E-BACKUP-UNREADABLE" in ended.stderr
+    assert "not a regular file" in ended.stderr
 
 
 def test_a_machine_without_the_volume_verifies_and_says_that_it_is_not_recorded(

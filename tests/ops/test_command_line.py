@@ -39,6 +39,40 @@ def test_a_life_from_the_command_line(node: Node) -> None:
     assert {"schema": "kleidi.audit/v1", "ok": True, "entries": 6, "from": 1}.items() <= fields.items()
 
 
+def test_a_count_that_is_no_proof_says_why(node: Node) -> None:
+    node.kleidi("key", "rotate")
+    fields = {"schema": "kleidi.usage/v1", "key_id": "", "complete": True, "whole_cluster": True}
+    document = node.root / "usage.json"
+    count = "--usage", str(document)
+    document.write_text(json.dumps({**fields, "damaged": 0, "rows": [], "whole_cluster": False}))
+    told = "not a whole cluster was counted, for there is no namespace in it"
+    assert f"UNKNOWN  nothing stored  {told}\n" in node.kleidi("key", "check", "v1", *count).stdout
+
+    document.write_text(json.dumps({**fields, "damaged": 2, "rows": []}))
+    told = "2 objects could not be read"
+    checked = node.kleidi("key", "check", "v1", *count)
+    assert checked.returncode == Exit.REFUSED
+    assert f"UNKNOWN  nothing stored  {told}\n" in checked.stdout
+    (line,) = node.kleidi("key", "disable", "v1", *count).stderr.splitlines()
+    assert "E-KEY-IN-USE" in line
+    assert told in line
+
+    document.write_text(json.dumps({**fields, "damaged": 0, "rows": []}))
+    assert node.kleidi("key", "disable", "v1", *count).returncode == 0
+
+
+def test_what_check_asks_for_is_something_that_it_takes(node: Node) -> None:
+    unsure = node.kleidi("key", "check", "v1").stdout
+    assert "--usage" in unsure
+    assert "etcd's address" not in unsure
+
+
+def test_a_count_that_cannot_be_read_says_so(node: Node) -> None:
+    (line,) = node.kleidi("key", "check", "v1", "--usage", str(node.root / "nothing")).stderr.splitlines()
+    assert line.startswith("kleidi: E-INPUT-UNREADABLE: ")
+    assert "E-USAGE-INVALID" in node.kleidi("key", "check", "v1", "--usage", "/dev/zero").stderr
+
+
 def test_a_broken_audit_log_ends_with_its_own_code(node: Node) -> None:
     node.kleidi("key", "stage")
     log = node.volume / "audit.jsonl"

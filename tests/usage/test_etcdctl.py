@@ -4,6 +4,8 @@ import base64
 import contextlib
 import io
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +52,15 @@ def test_counts_what_etcdctl_printed() -> None:
     assert tally.complete
 
 
+def test_only_what_stands_in_kvs_is_an_object() -> None:
+    other = {"more": [entry("/registry/secrets/a/b", kms_v2())], "kvs": [{"value": ""}]}
+    assert "without a key" in refused(json.dumps({"header": HEADER, **other, "count": 1}))
+    nested = {**ENTRIES[0], "lease": {"key": "!", "value": [{"value": "!"}]}}
+    assert read(json.dumps({"header": HEADER, "kvs": [nested], "count": 1})) == [
+        (b"/registry/namespaces/default", PLAIN)
+    ]
+
+
 def test_an_object_without_a_value_is_one_with_an_empty_value() -> None:
     bare = {name: value for name, value in ENTRIES[0].items() if name != "value"}
     objects = read(json.dumps({"header": HEADER, "kvs": [bare, ENTRIES[1]], "count": 2}))
@@ -91,6 +102,27 @@ def test_keys_alone_are_refused() -> None:
 )
 def test_what_etcdctl_does_not_print_is_refused(text: str | bytes) -> None:
     assert refused(text)
+
+
+def test_a_value_that_never_ends_is_not_kept() -> None:
+    endless = """printf '{"kvs": [{"value": "'; exec tr '\\0' a </dev/zero"""
+    with subprocess.Popen(["sh", "-c", endless], stdout=subprocess.PIPE) as source:
+        assert source.stdout
+        with pytest.raises(KleidiError) as caught:
+            list(Etcdctl(source.stdout).objects())
+        source.kill()
+    assert "64 MiB" in caught.value.detail
+
+
+def test_a_document_without_a_bottom_is_refused() -> None:
+    assert "nested too deep" in refused("[" * 1_000_000)
+
+
+def test_a_disk_that_fails_is_not_the_documents_fault() -> None:
+    # Nothing is mapped at the first address, so reading there is an I/O error.
+    with Path("/proc/self/mem").open("rb", buffering=0) as stream, pytest.raises(KleidiError) as caught:
+        list(Etcdctl(stream).objects())
+    assert caught.value.fault is faults.INPUT_UNREADABLE
 
 
 def test_the_refusal_does_not_quote_the_document() -> None:

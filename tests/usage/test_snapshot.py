@@ -103,6 +103,6 @@ def test_without_a_hash_damage_never_becomes_anything_but_a_fault(file: Path) ->
             counted(file)
 
 
-def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    refused(tmp_path / "nothing")
-    refused(tmp_path)
+@pytest.mark.parametrize("prefix", ["registry", "//registry", "/registry/", "x/../registry"])
+def test_the_prefix_is_the_api_servers(file: Path, prefix: str) -> None:
+    assert counted(file, prefix) == counted(file)

@@ -99,7 +99,7 @@ def test_a_file_of_a_token_that_is_looked_into(tmp_path: Path, odd: Make) -> Non
 
 def test_a_bundle_on_the_shelf(tmp_path: Path, odd: Make) -> None:
     odd(tmp_path / "bundle.age")
-    fault = refused(lambda: shelf.take(tmp_path / "bundle.age"))
+    fault = refused(lambda: shelf.kept(tmp_path / "bundle.age"))
     assert fault in (faults.BACKUP_UNREADABLE, faults.BACKUP_CORRUPT)
 
 
