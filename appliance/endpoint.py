@@ -41,6 +41,19 @@ def socket_path(text: str) -> Path:
     return _checked(path, text)
 
 
+def dialled(text: str) -> str:
+    """The path that the API server dials for an endpoint, "" for none; whatever else is in it is passed over.
+
+    So it is less strict than `socket_path`: it asks what an endpoint means, not whether it should be written.
+    """
+    try:
+        url = urlsplit(text.strip())
+    except ValueError:
+        return ""
+    # Go takes `unix:a` for opaque, which has no path.
+    return unquote(url.path) if url.scheme == "unix" and url.path.startswith("/") else ""
+
+
 def _checked(path: str, text: str) -> Path:
     if path.startswith(("/@", "@")):
         raise EndpointError(f"{text!r} is an abstract socket, which no permissions protect")

@@ -58,6 +58,8 @@ class Appliance:
         }
         self._forget = weakref.finalize(self, _remove, self.memory)
         self._config = config
+        # Another command that runs the appliance's: as whom, in which groups, with which capabilities.
+        self.runner: list[str] = []
         self._output = root / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -78,7 +80,7 @@ class Appliance:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "appliance.boot", "--config", str(self._config)],
+                [*self.runner, sys.executable, "-m", "appliance.boot", "--config", str(self._config)],
                 env=self.environment,
                 cwd=CHECKOUT,
                 stdin=subprocess.DEVNULL,

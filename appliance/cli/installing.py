@@ -1,13 +1,15 @@
 """Getting it onto a node: manifests to look at, installation, and removal that keeps every key."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from appliance import faults
+from appliance import faults, regular
 from appliance.faults import KleidiError
-from appliance.install import layout, node
+from appliance.install import layout
+from appliance.install.before import Before
 from appliance.install.steps import Step
 from appliance.manifests.description import Description, Role, User
 from appliance.manifests.distribution import Distribution, files
@@ -31,7 +33,22 @@ _Directory = Annotated[
 ]
 _Root = Annotated[Path, typer.Option("--root", help="Where the node's / is, when it is mounted elsewhere.")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
-_Force = Annotated[bool, typer.Option("--force", help="Even while the EncryptionConfiguration names it.")]
+_Force = Annotated[bool, typer.Option("--force", help="Even while something may need its keys.")]
+_Group = Annotated[
+    int | None,
+    typer.Option(
+        "--socket-group", metavar="GID", help="The group of an API server that is not root, by its number."
+    ),
+]
+_Encryption = Annotated[
+    Before,
+    typer.Option("--encryption", help="What to do about an API server that encrypts already."),
+]
+_Usage = Annotated[
+    str, typer.Option("--usage", metavar="FILE", help="What `kleidi usage -o json` printed; - reads stdin.")
+]
+# In bytes; a count has one row for each resource and key.
+_MOST_COUNTED = 16 * 1024 * 1024
 _IMAGE = Description().image
 
 
@@ -41,10 +58,11 @@ def manifests(
     first: _FirstOrJoin = False,
     image: _Image = _IMAGE,
     user: _User = User.ROOT,
+    socket_group: _Group = None,
     output: _Directory = None,
 ) -> None:
     """The files that a distribution takes. Without --first they are for a joining node: it makes no key."""
-    texts = files(distribution, _described(first=first, image=image, user=user))
+    texts = files(distribution, _described(first, image, user, socket_group))
     for name, text in texts.items():
         if output is None:
             typer.echo(f"# ---- {name}\n{text}")
@@ -64,34 +82,60 @@ def install(
     distribution: _Named = None,
     image: _Image = _IMAGE,
     user: _User = User.ROOT,
+    socket_group: _Group = None,
+    encryption: _Encryption = Before.REFUSE,
     root: _Root = Path("/"),
     dry_run: _DryRun = False,
 ) -> None:
     """Prepare this node: directories, seal key, manifests. It makes no cluster key; safe to run twice."""
-    described = _described(first=first, image=image, user=user)
+    from appliance.install import node
+
+    described = _described(first, image, user, socket_group)
     chosen = distribution or layout.found(root)
     if chosen not in layout.INSTALLABLE:
         known = ", ".join(layout.INSTALLABLE)
         raise KleidiError(faults.INSTALL_DISTRIBUTION, f"one of {known}")
-    _carry_out(node.Node(root).installation(chosen, described), dry_run=dry_run)
+    _carry_out(node.Node(root).installation(chosen, described, encryption), dry_run=dry_run)
     if not first:
         typer.echo("This node makes no key. It waits until it is brought the cluster's keys.")
     typer.echo(layout.next_steps(chosen, described))
 
 
-def uninstall(*, root: _Root = Path("/"), dry_run: _DryRun = False, force: _Force = False) -> None:
+def uninstall(
+    *, usage: _Usage = "", root: _Root = Path("/"), dry_run: _DryRun = False, force: _Force = False
+) -> None:
     """Take the appliance off this node. Never deletes a key, a volume or an EncryptionConfiguration."""
-    _carry_out(node.Node(root).removal(Description(), force=force), dry_run=dry_run)
+    from appliance.install import node
+
+    described = Description()
+    stored = _counted(usage, described.provider) if usage else None
+    _carry_out(node.Node(root).removal(described, force=force, stored=stored), dry_run=dry_run)
 
 
-def _described(*, first: bool, image: str, user: User) -> Description:
+def _counted(name: str, provider: str) -> int | None:
+    from appliance.usage.provider import stored_by
+
     try:
-        return Description(role=Role.FIRST if first else Role.JOIN, user=user, image=image)
+        if name == "-":
+            text = sys.stdin.read(_MOST_COUNTED)
+        else:
+            text = regular.read(name, _MOST_COUNTED, follow=True).decode()
+    except (OSError, ValueError) as error:
+        raise KleidiError(faults.USAGE_INVALID, f"{name}: {error}") from error
+    return stored_by(text, provider)
+
+
+def _described(first: bool, image: str, user: User, socket_group: int | None) -> Description:
+    role = Role.FIRST if first else Role.JOIN
+    try:
+        return Description(role=role, user=user, image=image, socket_group=socket_group)
     except ValueError as error:
         raise KleidiError(faults.INSTALL_VALUE, str(error)) from None
 
 
 def _carry_out(steps: list[Step], *, dry_run: bool) -> None:
+    from appliance.install import node
+
     for step in steps:
         typer.echo(f"would do: {step}" if dry_run else f"{step}")
     if not steps:

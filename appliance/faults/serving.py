@@ -51,6 +51,12 @@ SOCKET_IN_USE = fault("E-SOCKET-IN-USE", _W, Exit.BUSY,
 SOCKET_DIRECTORY = fault("E-SOCKET-DIRECTORY", _A, Exit.REFUSED,
     "the socket's directory is missing or cannot be written",
     "Create it, owned by the user that runs the appliance")
+SOCKET_OWNER = fault("E-SOCKET-OWNER", _A, Exit.REFUSED,
+    "something that is not ours is where a socket of ours or its lock file must be",
+    "Run `kleidi install` with the --user that runs the appliance; remove it if nothing serves there")
+SOCKET_GROUP = fault("E-SOCKET-GROUP", _A, Exit.REFUSED,
+    "the appliance is not in the group that KLEIDI_SOCKET_GROUP names, so it cannot give it the socket",
+    "Add the group to the pod's supplementalGroups: `kleidi install --socket-group` does")
 SOCKET_TAKEN = fault("E-SOCKET-TAKEN", _A, Exit.DEGRADED,
     "another program bound our socket's path; new connections go to it",
     "Stop that program")

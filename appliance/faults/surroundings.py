@@ -51,7 +51,16 @@ INSTALL_ROLE = fault("E-INSTALL-ROLE", _R, Exit.REFUSED,
 INSTALL_KEY_LOST = fault("E-INSTALL-KEY-LOST", _R, Exit.SEALED,
     "there are traces of a sealed volume, but its seal key is gone, and a new one would not open it",
     "Put the seal key back from its backup")
+INSTALL_ENCRYPTED = fault("E-INSTALL-ENCRYPTED", _R, Exit.REFUSED,
+    "this node's API server encrypts already, and our EncryptionConfiguration would not read what it wrote",
+    "Say --encryption take-over to put those providers behind ours, or --encryption ignore to do it yourself")
+INSTALL_UNREADABLE = fault("E-INSTALL-UNREADABLE", _R, Exit.REFUSED,
+    "what this node's API server is told cannot be read as it reads it, so its encryption is not known",
+    "Mend the file that the line names; `install --encryption ignore` and `uninstall --force` go on without")
 INSTALL_IN_USE = fault("E-INSTALL-IN-USE", _R, Exit.REFUSED,
-    "this node's EncryptionConfiguration still names this provider",
+    "this node's API server still needs this provider",
     "Decrypt everything first and take the provider out; --force removes the appliance all the same")
+INSTALL_UNCOUNTED = fault("E-INSTALL-UNCOUNTED", _R, Exit.REFUSED,
+    "this node has held keys, and it is not shown that nothing stored needs them any more",
+    "Give all that `kleidi usage -o json` prints with --usage; --force removes the appliance all the same")
 # fmt: on

@@ -46,16 +46,18 @@ class Place:
     path: str
     text: str
     mode: int
+    gid: int = 0
 
 
 @dataclass(frozen=True)
 class Room:
-    """A directory of the appliance's own; *keeps* says that what is in it belongs to the same user."""
+    """A directory of the appliance's own; *keeps* says that the files in it belong to the same user."""
 
     path: str
     mode: int
     uid: int
-    keeps: bool = False
+    gid: int
+    keeps: bool = True
 
 
 def found(root: Path) -> Distribution | None:
@@ -67,16 +69,20 @@ def found(root: Path) -> Distribution | None:
 
 
 def rooms(described: Description) -> Iterator[Room]:
-    yield Room(described.volume, 0o700, described.uid, keeps=True)
-    yield Room(described.secrets, 0o700, described.uid, keeps=True)
-    yield Room(described.config, 0o755, 0)
-    yield Room(described.sockets, 0o750, described.uid)
-    yield Room(described.admin, 0o700, described.uid)
+    yield Room(described.volume, 0o700, described.uid, described.uid)
+    yield Room(described.secrets, 0o700, described.uid, described.uid)
+    yield Room(described.config, 0o755, 0, 0, keeps=False)
+    # The sockets go with the one who bound them; their lock files stay, and shut out whoever comes next.
+    yield Room(described.sockets, 0o750, described.uid, described.socket_gid)
+    yield Room(described.admin, 0o700, described.uid, described.uid)
 
 
 def configuration(described: Description) -> Place:
     """Apart from the rest: operators edit it, and what they wrote may be needed to read their Secrets."""
-    return Place(described.encryption_config, api_server.configuration(described), 0o600)
+    text = api_server.configuration(described)
+    if described.socket_group is None:
+        return Place(described.encryption_config, text, 0o600)
+    return Place(described.encryption_config, text, 0o640, described.socket_group)
 
 
 def places(distribution: Distribution, described: Description) -> Iterator[Place]:

@@ -1,15 +1,19 @@
 """One node below a root directory: look at what is there, plan what is missing. Planning changes nothing."""
 
 import contextlib
+import errno
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from appliance import faults
 from appliance.faults import KleidiError
-from appliance.install import layout
+from appliance.install import in_use, layout, taking_over
+from appliance.install.before import Before
 from appliance.install.layout import OURS, Place, Room
-from appliance.install.steps import Keep, MakeDirectory, MakeSealKey, Own, Remove, Step, Write
+from appliance.install.rooted import Rooted
+from appliance.install.steps import Keep, MakeDirectory, MakeSealKey, Own, Remove, Show, Step, Write
 from appliance.manifests.description import Description, Role
 from appliance.manifests.distribution import Distribution
 from appliance.volume import durable
@@ -17,14 +21,23 @@ from appliance.volume.custody import Custody, KeyFile
 
 _ROLE = re.compile(r"^[^#\n]*\bKLEIDI_PROVISION\b\W+(?:value\W+)?(auto|join)\b", re.MULTILINE)
 _PERMISSIONS = 0o7777
+# In bytes.
+_MOST = 1024 * 1024
+# A directory, a device or a FIFO; a file in the way of a directory; something huge (regular.py).
+_NO_FILE_OF_OURS = (errno.EINVAL, errno.ENOTDIR, errno.ENXIO, errno.EFBIG)
 
 
 class Node:
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._node = Rooted(root)
 
-    def installation(self, distribution: Distribution, described: Description) -> list[Step]:
-        """In the order to do them; what starts the appliance comes last. Raises what speaks against it."""
+    def installation(
+        self, distribution: Distribution, described: Description, before: Before = Before.REFUSE
+    ) -> list[Step]:
+        """In the order to do them; what starts the appliance comes last. Raises what speaks against it.
+
+        *before* says what is done about an API server that encrypts already.
+        """
         with _translated():
             places = list(layout.places(distribution, described))
             self._check_role(places, described.role)
@@ -32,56 +45,79 @@ class Node:
             for room in layout.rooms(described):
                 steps += self._furnish(room)
             steps += self._seal_key(described)
-            steps += self._configuration(described)
+            steps += self._configuration(described, taking_over.configuration(self._node, described, before))
             for place in places:
                 steps += self._place(place)
             return steps
 
-    def removal(self, described: Description, *, force: bool) -> list[Step]:
-        """Takes off what only starts the appliance; keys, volume, configuration stay, each for a reason."""
+    def removal(self, described: Description, *, force: bool, stored: int | None = None) -> list[Step]:
+        """Takes off what only starts the appliance; keys, volume, configuration stay, each for a reason.
+
+        *stored* is how many objects a whole count found under our keys. Without *force*, raises what still
+        needs them.
+        """
         with _translated():
             if not force:
-                self._check_unused(described)
+                self._check_unused(described, stored)
             return [*self._departures(), *self._remains(described)]
 
     def _at(self, path: str) -> Path:
-        return self._root / path.lstrip("/")
+        return self._node.at(path)
 
     def _read(self, path: str) -> str | None:
         """The text of a file, None where there is none."""
-        found = self._at(path)
         try:
-            return found.read_text(errors="replace")
-        except FileNotFoundError:
-            return None
-        except (IsADirectoryError, NotADirectoryError) as error:
-            raise KleidiError(faults.INSTALL_OCCUPIED, str(found)) from error
+            data = self._node.read(path, _MOST)
+        except OSError as error:
+            if error.errno in _NO_FILE_OF_OURS:
+                raise KleidiError(faults.INSTALL_OCCUPIED, str(self._at(path))) from error
+            raise
+        return None if data is None else data.decode(errors="replace")
 
     def _check_role(self, places: list[Place], role: Role) -> None:
         for place in places:
-            before = _ROLE.search(self._read(place.path) or "")
-            if before and before[1] == Role.JOIN and role is Role.FIRST:
+            if role is Role.FIRST and self._role(place.path) == Role.JOIN:
                 raise KleidiError(faults.INSTALL_ROLE, str(self._at(place.path)))
 
-    def _check_unused(self, described: Description) -> None:
-        text = self._read(described.encryption_config) or ""
-        live = "\n".join(line.partition("#")[0] for line in text.splitlines())
-        if re.search(rf"unix:(//)?{re.escape(described.socket)}\b", live):
-            raise KleidiError(faults.INSTALL_IN_USE, str(self._at(described.encryption_config)))
+    def _role(self, path: str) -> str:
+        """What a manifest that is there says; "" where it says nothing of it."""
+        said = _ROLE.search(self._read(path) or "")
+        return said[1] if said else ""
+
+    def _check_unused(self, described: Description, stored: int | None) -> None:
+        held = self._held_keys(described)
+        if not held and self._only_waits(described):
+            return
+        in_use.check_configurations(self._node, described)
+        if held or stored:
+            in_use.check_count(stored)
+
+    def _only_waits(self, described: Description) -> bool:
+        """It has no keys until somebody brings them, and API servers are told of no more than we wrote.
+
+        So a node that was installed for the wrong role can be installed anew. One that makes its key itself
+        may do so at any moment.
+        """
+        waits = Role.JOIN in map(self._role, layout.every_path())
+        ours = self._read(described.encryption_config) in (None, layout.configuration(described).text)
+        return waits and ours and not in_use.is_told_by_others(self._node)
 
     def _furnish(self, room: Room) -> Iterator[Step]:
         path = self._at(room.path)
         if not path.is_dir():
             if path.exists() or path.is_symlink():
                 raise KleidiError(faults.INSTALL_OCCUPIED, str(path))
-            yield MakeDirectory(path, room.mode, room.uid)
+            yield MakeDirectory(path, room.mode, room.uid, room.gid)
             return
         status = path.stat()
-        if (status.st_mode & _PERMISSIONS, status.st_uid) != (room.mode, room.uid):
-            yield MakeDirectory(path, room.mode, room.uid)
+        now = (status.st_mode & _PERMISSIONS, status.st_uid, status.st_gid)
+        if now != (room.mode, room.uid, room.gid):
+            yield MakeDirectory(path, room.mode, room.uid, room.gid)
         for entry in sorted(path.iterdir()) if room.keeps else []:
-            if entry.is_file() and entry.lstat().st_uid != room.uid:
-                yield Own(entry, room.uid)
+            with contextlib.suppress(FileNotFoundError):  # the appliance may be at work
+                found = entry.lstat()
+                if stat.S_ISREG(found.st_mode) and found.st_uid != room.uid:
+                    yield Own(entry, room.uid)
 
     def _seal_key(self, described: Description) -> Iterator[Step]:
         secrets = self._at(described.secrets)
@@ -93,21 +129,30 @@ class Node:
                 custody.load()  # raises why
             case _:
                 pass
-        traces = [custody.used(), (secrets / "anchor.json").exists(), any(self._generations(described))]
-        if any(traces):
+        if self._held_keys(described):
             raise KleidiError(faults.INSTALL_KEY_LOST, str(custody.path))
         yield MakeSealKey(custody.path, described.uid)
 
-    def _generations(self, described: Description) -> Iterator[Path]:
-        return self._at(described.volume).glob("generation-*.seal")
+    def _held_keys(self, described: Description) -> bool:
+        """Whether there are traces of a sealed volume."""
+        secrets = self._at(described.secrets)
+        sealed = (Path(path).match("generation-*.seal") for path in self._node.names(described.volume))
+        return (
+            Custody("file", secrets / "seal.key").used() or (secrets / "anchor.json").exists() or any(sealed)
+        )
 
-    def _configuration(self, described: Description) -> Iterator[Step]:
+    def _configuration(self, described: Description, wanted: str) -> Iterator[Step]:
         place = layout.configuration(described)
+        path = self._at(place.path)
         text = self._read(place.path)
-        if text is None:
-            yield Write(self._at(place.path), place.text, place.mode, replaces=False)
-        elif text != place.text:
-            yield Keep(self._at(place.path), "it was edited, and what it names may be needed to read Secrets")
+        if text is None or (text == place.text and text != wanted):
+            yield Write(path, wanted, place.mode, replaces=text is not None, gid=place.gid)
+            return
+        if text != wanted:
+            yield Keep(path, "it was edited, and what it names may be needed to read Secrets")
+        status = path.stat()
+        if place.gid and (status.st_gid, status.st_mode & place.mode) != (place.gid, place.mode):
+            yield Show(path, place.mode, place.gid)
 
     def _place(self, place: Place) -> Iterator[Step]:
         text = self._read(place.path)

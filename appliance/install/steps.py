@@ -1,5 +1,6 @@
 """What an installation does to a node, one step each. A step that is done leaves nothing to do."""
 
+import contextlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -23,20 +24,22 @@ class MakeDirectory:
     path: Path
     mode: int
     uid: int
+    gid: int
 
     def __str__(self) -> str:
-        return f"directory {self.path} {self.mode:04o} of user {self.uid}"
+        group = f" and group {self.gid}" if self.gid != self.uid else ""
+        return f"directory {self.path} {self.mode:04o} of user {self.uid}{group}"
 
     def apply(self) -> None:
         _make_parents(self.path.parent)
         self.path.mkdir(mode=0o700, exist_ok=True)
-        os.chown(self.path, self.uid, self.uid)
+        os.chown(self.path, self.uid, self.gid)
         self.path.chmod(self.mode)
 
 
 @dataclass(frozen=True)
 class Own:
-    """A file that the appliance wrote as another user."""
+    """A file that the appliance wrote as another user. It may be at work: what is gone meanwhile is fine."""
 
     path: Path
     uid: int
@@ -45,7 +48,24 @@ class Own:
         return f"owner of {self.path} becomes user {self.uid}"
 
     def apply(self) -> None:
-        os.chown(self.path, self.uid, self.uid, follow_symlinks=False)
+        with contextlib.suppress(FileNotFoundError):
+            os.chown(self.path, self.uid, self.uid, follow_symlinks=False)
+
+
+@dataclass(frozen=True)
+class Show:
+    """A file that an API server without root's rights must read."""
+
+    path: Path
+    mode: int
+    gid: int
+
+    def __str__(self) -> str:
+        return f"group of {self.path} becomes {self.gid}, {self.mode:04o}"
+
+    def apply(self) -> None:
+        os.chown(self.path, -1, self.gid)
+        self.path.chmod(self.mode)
 
 
 @dataclass(frozen=True)
@@ -67,6 +87,7 @@ class Write:
     text: str
     mode: int
     replaces: bool
+    gid: int = 0
 
     def __str__(self) -> str:
         return f"{'new text for' if self.replaces else 'file'} {self.path} {self.mode:04o}"
@@ -77,6 +98,7 @@ class Write:
         scratch = self.path.parent.parent / f"{durable.SCRATCH_PREFIX}kleidi-{secrets.token_hex(4)}"
         try:
             durable.write(scratch, self.text.encode(), self.mode)
+            os.chown(scratch, -1, self.gid)
             scratch.rename(self.path)
         finally:
             scratch.unlink(missing_ok=True)

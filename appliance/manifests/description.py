@@ -13,6 +13,7 @@ _PROVIDER = re.compile(r"[a-z][a-z0-9.-]{0,99}")
 _NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # YAML 1.1, which Go's reader takes
 # The user that the image is built with (Containerfile).
 IMAGE_USER = 10001
+_LAST_GROUP = 2**31 - 1  # apimachinery, pkg/util/validation: IsValidGroupID
 # Nothing pulls an image of this registry's name: it is there, or it is not.
 _LOCAL = "localhost/"
 CONFIG_NAME = "encryption-config.yaml"
@@ -46,6 +47,8 @@ class Description:
     config: str = "/etc/kubernetes/kleidi"
     sockets: str = "/run/kleidi"
     admin: str = "/run/kleidi-admin"
+    # For an API server that is not root, its group, by number: the image knows none of the node's names.
+    socket_group: int | None = None
 
     def __post_init__(self) -> None:
         values = (self.image, self.provider, *self.directories)
@@ -54,6 +57,8 @@ class Description:
                 raise ValueError(f"{value!r} has a character that a manifest would read otherwise")
         if not _PROVIDER.fullmatch(self.provider) or self.provider in _NOT_TEXT:
             raise ValueError(f"{self.provider!r} is no provider name that everybody would read as text")
+        if self.socket_group is not None and not 0 < self.socket_group <= _LAST_GROUP:
+            raise ValueError(f"{self.socket_group} is no group that a pod can have: 1 to {_LAST_GROUP}")
         for directory in self.directories:
             path = PurePosixPath(directory)
             if not path.is_absolute() or str(path) != directory or ".." in path.parts or ":" in directory:
@@ -70,6 +75,11 @@ class Description:
     @property
     def uid(self) -> int:
         return 0 if self.user is User.ROOT else IMAGE_USER
+
+    @property
+    def socket_gid(self) -> int:
+        """Who may search the socket's directory beside its owner."""
+        return self.uid if self.socket_group is None else self.socket_group
 
     @property
     def socket(self) -> str:
@@ -92,6 +102,7 @@ class Description:
             "KLEIDI_PROVISION": self.role.value,
             **({"KLEIDI_PROVIDER_NAME": self.provider} if self.provider != "kleidi" else {}),
             **({"KLEIDI_SOCKET": self.socket} if self.socket != default else {}),
+            **({"KLEIDI_SOCKET_GROUP": str(self.socket_group)} if self.socket_group is not None else {}),
         }
 
     @property

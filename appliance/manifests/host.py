@@ -10,12 +10,16 @@ TMPFILES_NAME = "tmpfiles.conf"
 # /run is empty after a boot, and a static pod's kubelet would make these directories root's with mode 0755.
 _TMPFILES = Template("""\
 # $headline
-d $sockets 0750 $uid $uid -
+d $sockets 0750 $uid $gid -
 d $admin 0700 $uid $uid -
 """)
 
 
 def tmpfiles(described: Description) -> str:
     return _TMPFILES.substitute(
-        headline=described.headline, sockets=described.sockets, admin=described.admin, uid=described.uid
+        headline=described.headline,
+        sockets=described.sockets,
+        admin=described.admin,
+        uid=described.uid,
+        gid=described.socket_gid,
     )

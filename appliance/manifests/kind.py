@@ -44,7 +44,7 @@ _CONTAINERD = Template("""\
 [Service]
 # kind's nodes do not run systemd-tmpfiles (its images/base/Dockerfile), so the directories are made here.
 ExecStartPre=/usr/bin/install -d -m 0700 -o $uid -g $uid $volume $secrets $admin
-ExecStartPre=/usr/bin/install -d -m 0750 -o $uid -g $uid $sockets
+ExecStartPre=/usr/bin/install -d -m 0750 -o $uid -g $gid $sockets
 # Pinned, or the kubelet might remove it as unused. Where it fails, containerd starts and the pod does not.
 ExecStartPost=-/usr/local/bin/ctr --namespace=k8s.io images import --all-platforms --digests $pinned $in_node
 """)
@@ -56,6 +56,7 @@ def files(described: Description) -> dict[str, str]:
         "containerd.conf": _CONTAINERD.substitute(
             headline=described.headline,
             uid=described.uid,
+            gid=described.socket_gid,
             volume=described.volume,
             secrets=described.secrets,
             admin=described.admin,

@@ -109,13 +109,18 @@ _NONROOT = """\
     runAsNonRoot: true
     runAsUser: {uid}
     runAsGroup: {uid}"""
+_MEMBER = """
+    supplementalGroups: [{gid}]  # only a member can give the socket to a group without a capability"""
 
 
 def static_pod(described: Description) -> str:
     root = described.user is User.ROOT
+    identity = _ROOT if root else _NONROOT.format(uid=described.uid)
+    if described.socket_group is not None:
+        identity += _MEMBER.format(gid=described.socket_group)
     return _POD.substitute(
         headline=described.headline,
-        identity=_ROOT if root else _NONROOT.format(uid=described.uid),
+        identity=identity,
         image=described.image,
         pull=described.pull,
         settings="\n".join(

@@ -27,7 +27,7 @@ Volume=$volume:/var/lib/kleidi:Z
 Volume=$secrets:/etc/kleidi:Z
 Volume=$sockets:$sockets:z
 Volume=$admin:/run/kleidi-admin:Z
-PodmanArgs=--memory=384m --stop-timeout=20
+PodmanArgs=--memory=384m --stop-timeout=20$member
 HealthCmd=CMD kleidi-probe --ready
 HealthInterval=10s
 HealthTimeout=5s
@@ -35,7 +35,7 @@ LogDriver=journald
 
 [Service]
 # /run is empty after a boot.
-ExecStartPre=/usr/bin/install -d -m 0750 -o $uid -g $uid $sockets
+ExecStartPre=/usr/bin/install -d -m 0750 -o $uid -g $gid $sockets
 ExecStartPre=/usr/bin/install -d -m 0700 -o $uid -g $uid $admin
 Restart=always
 TimeoutStopSec=30
@@ -52,7 +52,7 @@ services:
   kleidi:
     image: "$image"
     user: "$uid:$uid"
-    read_only: true
+$member    read_only: true
     network_mode: none
     cap_drop: [ALL]
     security_opt: ["no-new-privileges:true"]
@@ -97,6 +97,8 @@ def quadlet(described: Description, before: str = "") -> str:
         image=described.image,
         pull="never" if described.pull == "Never" else "missing",
         uid=described.uid,
+        gid=described.socket_gid,
+        member="" if described.socket_group is None else f" --group-add={described.socket_group}",
         settings="\n".join(f"Environment={name}={value}" for name, value in described.settings.items()),
         volume=described.volume,
         secrets=described.secrets,
@@ -110,6 +112,7 @@ def compose(described: Description) -> str:
         headline=described.headline,
         image=described.image,
         uid=IMAGE_USER,
+        member="" if described.socket_group is None else f'    group_add: ["{described.socket_group}"]\n',
         settings="\n".join(f'      {name}: "{value}"' for name, value in described.settings.items()),
         sockets=described.sockets,
     )

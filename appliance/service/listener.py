@@ -16,6 +16,8 @@ from appliance.faults import KleidiError
 from appliance.service.binding import Bind, Bound
 from appliance.volume import durable
 
+_NOT_OURS = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO)
+
 
 class Listener:
     """Keeps one path; what answers there is made by *bind*, again each time the path is published."""
@@ -31,10 +33,12 @@ class Listener:
         self._lock = -1
 
     async def open(self) -> None:
-        """Raises E-SOCKET-IN-USE, the other's socket untouched, or E-SOCKET-DIRECTORY; then try again."""
+        """Raises E-SOCKET-IN-USE, the other's socket untouched.
+
+        Where the node is not ready for us, E-SOCKET-DIRECTORY, -OWNER or -GROUP; then try again.
+        """
         try:
-            with durable.translated(*3 * [faults.SOCKET_DIRECTORY]):
-                self._claim()
+            self._claim()
             await self._publish()
         except BaseException:
             if self._lock >= 0:
@@ -44,7 +48,10 @@ class Listener:
 
     def _claim(self) -> None:
         # A lock, because binding proves nothing: gRPC's core silently takes a path over (grpc#17122).
-        self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = self.path.with_name(f"{self.path.name}.lock")
+        with _in_place_of(lock):
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._lock = os.open(lock, flags, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -88,10 +95,11 @@ class Listener:
             bound = await self._bind(hidden)
             try:
                 if self._gid is not None:
-                    os.chown(hidden, -1, self._gid)
+                    _give(hidden, self._gid)
                 hidden.chmod(self._mode)
                 status = hidden.stat()
-                hidden.rename(self.path)
+                with _in_place_of(self.path):
+                    hidden.rename(self.path)
             except BaseException:
                 await bound.stop(0)
                 raise
@@ -102,6 +110,26 @@ class Listener:
             status = self.path.stat()
             return (status.st_dev, status.st_ino) == self._inode
         return False
+
+
+def _give(path: Path, gid: int) -> None:
+    try:
+        os.chown(path, -1, gid)
+    except OSError as error:
+        # A member needs no capability for it, anybody else CAP_CHOWN, which the shipped pod has not.
+        detail = f"KLEIDI_SOCKET_GROUP={gid}, and the groups of this process are {sorted(os.getgroups())}"
+        raise KleidiError(faults.SOCKET_GROUP, detail) from error
+
+
+@contextlib.contextmanager
+def _in_place_of(path: Path) -> Iterator[None]:
+    """Tell a directory that is not ours from something in it that is not: a link, another user's file."""
+    try:
+        yield
+    except OSError as error:
+        occupied = error.errno in _NOT_OURS and os.path.lexists(path)
+        fault = faults.SOCKET_OWNER if occupied else faults.SOCKET_DIRECTORY
+        raise KleidiError(fault, f"{error.strerror}: {path}") from error
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Coroutine, Sequence
 
 from appliance import faults
-from appliance.faults import KleidiError
+from appliance.faults import Fault, KleidiError
 from appliance.logs import event
 from appliance.service.keeper import Keeper
 from appliance.service.listener import Listener
@@ -25,7 +25,7 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT. The sockets answer from the start, whatever the token's state.
 
-    *others* run beside and are cancelled at the end. A socket whose directory is missing is waited for.
+    *others* run beside and are cancelled at the end. A socket that the node is not ready for is waited for.
     Raises KleidiError when another instance has one of the sockets.
     """
     stopping = asyncio.Event()
@@ -74,18 +74,25 @@ async def _look_after(listener: Listener, keeper: Keeper) -> None:
 
 
 async def _open(listener: Listener, keeper: Keeper) -> None:
-    """Bind, as soon as the directory is there: the kubelet or an operator may still be making it."""
-    remarked = False
+    """Bind, as soon as the node is ready for it: the kubelet or an operator may still be at work."""
+    before: Fault | None = None
     while True:
-        try:
-            await listener.open()
-        except KleidiError as error:
-            if error.fault is not faults.SOCKET_DIRECTORY:
-                raise
-            keeper.remark(error.fault, error.detail)
-            remarked = True
-            await asyncio.sleep(_LOOK_SECONDS)
-        else:
-            if remarked:  # only our own remark, not another listener's
-                keeper.withdraw(faults.SOCKET_DIRECTORY)
+        hindrance = await _hindrance(listener)
+        if before and (hindrance is None or hindrance.fault is not before):
+            keeper.withdraw(before)  # only our own remark, not another listener's
+        if hindrance is None:
             return
+        before = hindrance.fault
+        keeper.remark(before, hindrance.detail)
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _hindrance(listener: Listener) -> KleidiError | None:
+    """Try to open; what may be mended on the node is told of, anything else raised."""
+    try:
+        await listener.open()
+    except KleidiError as error:
+        if error.fault.kind is not faults.Kind.WARNING:
+            raise
+        return error
+    return None

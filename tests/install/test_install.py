@@ -271,9 +271,9 @@ def test_removal_refuses_while_the_api_server_may_need_us(tmp_path: Path) -> Non
 
 def test_removal_goes_on_once_everything_is_decrypted(tmp_path: Path) -> None:
     install(tmp_path)
-    lines = (tmp_path / CONFIG).read_text().splitlines(keepends=True)
-    commented = [f"#{line}" if "unix:" in line else line for line in lines]
-    (tmp_path / CONFIG).write_text("".join(commented))
+    text = (tmp_path / CONFIG).read_text()
+    entry = text[text.index("  - kms:") : text.index("  - identity:")]
+    (tmp_path / CONFIG).write_text(text.replace(entry, entry.replace("  ", "# ", 1).replace("\n ", "\n# ")))
     assert not (tmp_path / POD).exists() or uninstall(tmp_path)
     assert not (tmp_path / POD).exists()
 

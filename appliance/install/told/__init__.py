@@ -1,0 +1,1 @@
+"""Which EncryptionConfigurations this node's API server is told of, by whatever runs it."""
