@@ -32,7 +32,7 @@ def test_every_pod_that_is_checked_in_is_one(secretserver: SecretServer) -> None
 def test_every_variant_of_the_pod_is_one(
     secretserver: SecretServer, tmp_path: Path, role: Role, user: User
 ) -> None:
-    described = Description(role, user, NODE_IMAGE, "other-name", sockets="/run/k/open")
+    described = Description(role, user, NODE_IMAGE, "other-name", sockets="/run/k/open", socket_group=4242)
     (tmp_path / "pod.yaml").write_text(static_pod(described))
     done = check(secretserver, tmp_path / "pod.yaml")
     assert done.returncode == 0, done.stderr
