@@ -71,6 +71,10 @@ test: system strace age $(ready)  ## every test but conformance and container-te
 conformance: system etcd etcdctl $(ready) $(server)  ## the API server's own code against the appliance
 	@KLEIDI_TEST_SECRETSERVER=$(server) $(bin)/python -m pytest tests/conformance
 
+.PHONY: faults
+faults: system strace $(ready)  ## disturb every verb at every step, an hour or more; VERB=promote,slot HOW=kill narrow it
+	@$(bin)/python -m tests.faults $(if $(VERB),--verb '$(VERB)') $(if $(HOW),--how '$(HOW)')
+
 .PHONY: bench
 bench: system etcd $(ready)  ## measure boot, memory, latency, rotation, usage and the container
 	@$(bin)/python -m tests.bench

@@ -169,7 +169,7 @@ def serve(settings: Settings) -> None:
     """Answer the API server and the command line until SIGTERM."""
     from appliance.nodes.invitation import Invitations
     from appliance.service import health
-    from appliance.service.admin import Admin
+    from appliance.service.admin import LARGEST, Admin
     from appliance.service.binding import speaks_grpc
     from appliance.service.clerk import keep_books
     from appliance.service.custodian import Custodian
@@ -203,13 +203,19 @@ def serve(settings: Settings) -> None:
         nodes = Nodes(kept, foreman, cluster(settings, ours), invitations, admin.changed)
         locks = Locks(kept, foreman, Locksmith(ours), custodian, admin.changed)
         operators = admin.handler(nodes.methods(), locks.methods())
+        by_hand = speaks_grpc(operators, largest=LARGEST + (1 << 20))
         await run(
             kept,
             [
                 Listener(
                     settings.socket, settings.socket_mode, settings.socket_gid, speaks_grpc(kms.handler())
                 ),
-                Listener(settings.admin_socket, 0o600, None, guarded(speaks_grpc(operators))),
+                Listener(
+                    settings.admin_socket,
+                    0o600,
+                    None,
+                    guarded(by_hand),
+                ),
                 health.Health(settings.admin_socket.with_name(health.NAME), kept.standing),
             ],
             [

@@ -77,6 +77,7 @@ class MakeSealKey:
         return f"seal key {self.path}, 32 random bytes: back it up, apart from the volume"
 
     def apply(self) -> None:
+        durable.sweep(self.path.parent, self.path.name)
         Custody("file", self.path).create()
         os.chown(self.path, self.uid, self.uid)
 
@@ -96,6 +97,9 @@ class Write:
         """By one rename, from outside of the directory: a kubelet takes every file in its own for a pod."""
         _make_parents(self.path.parent)
         scratch = self.path.parent.parent / f"{durable.SCRATCH_PREFIX}kleidi-{secrets.token_hex(4)}"
+        # Of a run that was cut off: the text on its way, and on the way to there.
+        for name in ("kleidi-", f"{durable.SCRATCH_PREFIX}kleidi-"):
+            durable.sweep(scratch.parent, name)
         try:
             durable.write(scratch, self.text.encode(), self.mode)
             os.chown(scratch, -1, self.gid)

@@ -20,7 +20,7 @@ from appliance.volume.payload import FoundToken
 from proto.admin import admin_pb2 as pb
 
 # A token of a thousand keys has a megabyte.
-_LARGEST = 8 * 1024 * 1024
+LARGEST = 8 * 1024 * 1024
 _NO_RECORD = Record()
 # Adopting brings files along and has a method of its own.
 _VERBS = set(Verb) - {Verb.ADOPT}
@@ -45,7 +45,7 @@ class Admin:
         }
         for others in more:
             methods.update(others)
-        return calls.service("kleidi.admin.v1.Admin", methods, limit=_LARGEST, frank=True)
+        return calls.service("kleidi.admin.v1.Admin", methods, limit=LARGEST, frank=True)
 
     async def report(self, _request: pb.ReportRequest) -> pb.ReportReply:
         standing = self.keeper.standing()

@@ -85,7 +85,7 @@ class Committer:
         if not payload.slots:
             raise AssertionError("a seal without a slot opens for nobody")
         header = Header(start.header.lineage, self.storage.next_generation(start))
-        head = self._begin(change, header)
+        head = self._begin(change, header, self.storage.log_lost(start.payload))
         payload = replace(payload, audit=head)
         sealed = seal(header, payload.to_bytes(), payload.slots)
         # Opened with the slots' keys and not with what is in hand: each slot must open it.
@@ -114,8 +114,11 @@ class Committer:
         protection = self.storage.custody.protection(self.storage.volume.path)
         return self._behind(Opened(header, ours, protection, digest=digest(sealed)), change)
 
-    def _begin(self, change: Change, header: Header) -> Head:
-        return self.storage.audit.append(change.op, phase="begin", **self._told(change, header))
+    def _begin(self, change: Change, header: Header, lost: str = "") -> Head:
+        """*lost* is what the log lacked: from here on the seal knows it as it is now, so it is told."""
+        return self.storage.audit.append(
+            change.op, phase="begin", **self._told(change, header), log_lost=lost
+        )
 
     def _behind(self, opened: Opened, change: Change) -> Done:
         """What follows the commit: it is done, whatever becomes of this."""

@@ -101,6 +101,14 @@ class Storage:
             return (error.fault,)
         return ()
 
+    def log_lost(self, payload: Payload) -> str:
+        """What the audit log lacks of what the seal remembers; empty when it lacks nothing."""
+        try:
+            self.audit.check(payload.audit or Head())
+        except KleidiError as error:
+            return error.detail
+        return ""
+
     def remember(self, opened: Opened) -> tuple[Fault, ...]:
         """Write down what was opened, outside the volume; what cannot be written is a warning."""
         self.volume.settle()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from appliance.backup.age import Identities
+from tests.ops.ready import Prepare, Try, prepare
 from tests.ops.shop import Node
-from tests.ops.test_crash import Prepare, Try, prepare
 from tests.volume.traced import STEADY, require_strace
 
 __all__ = ["prepare"]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from appliance.backup.age import Identities
+from tests.ops.ready import adoption
 from tests.ops.shop import Node
-from tests.ops.test_crash import adoption
 from tests.secrecy.neighbour import humble, seen
 from tests.volume.house import CHECKOUT, KLEIDI
 

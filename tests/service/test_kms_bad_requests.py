@@ -47,7 +47,7 @@ def test_a_plaintext_of_this_size_is_invalid(unharmed: Client, size: int) -> Non
 
 
 @pytest.mark.parametrize("method", ["Encrypt", "Decrypt", "Status"])
-@pytest.mark.parametrize("size", [200_000, 8_000_000])
+@pytest.mark.parametrize("size", [131_100, 200_000, 262_000])
 def test_a_request_beyond_the_limit_is_refused_unread(unharmed: Client, method: str, size: int) -> None:
     data = pb.EncryptRequest(plaintext=bytes(size)).SerializeToString()
     assert refused(lambda: unharmed.send(method, data)) == says(faults.REQUEST_INVALID, INVALID, uid="")
@@ -59,9 +59,10 @@ def test_a_small_request_that_unpacks_to_a_large_one_is_refused(unharmed: Client
     assert answer == says(faults.REQUEST_INVALID, INVALID, uid="")
 
 
-def test_a_request_that_no_transport_should_carry_is_dropped_by_it(unharmed: Client) -> None:
+@pytest.mark.parametrize("size", [262_145, 8_000_000, 17 * 1024 * 1024])
+def test_a_request_that_no_transport_should_carry_is_dropped_by_it(unharmed: Client, size: int) -> None:
     # gRPC's core answers by itself, before any code of ours sees the message.
-    answer = refused(lambda: unharmed.send("Encrypt", bytes(17 * 1024 * 1024)))
+    answer = refused(lambda: unharmed.send("Encrypt", bytes(size)))
     assert answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 

@@ -31,6 +31,7 @@ FIELDS = {
     "backup": dict,
     "reasons": list,
     "refused": list,
+    "losses": list,
 }
 NOBODY = KleidiError(faults.SERVER_UNREACHABLE, "/run/admin.sock")
 FULL = Report(
