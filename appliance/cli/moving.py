@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from appliance import faults, hardening, regular
+from appliance.backup.bundle import MAX_SIZE
 from appliance.cli import reach
 from appliance.cli.secrets import read
 from appliance.cli.serving import Output
@@ -76,6 +77,13 @@ def read_files(directory: Path) -> dict[str, bytes]:
         homes = {
             home: f"found-{number}" for number, home in enumerate({path.parent: None for path in inside})
         }
-        return {f"{homes[path.parent]}/{path.name}": regular.read(path, _MAX_FILE) for path in inside}
+        files, size = {}, 0
+        for path in inside:
+            content = files[f"{homes[path.parent]}/{path.name}"] = regular.read(path, _MAX_FILE)
+            size += len(content)
+            # Nor would the server take more at once.
+            if size > MAX_SIZE:
+                raise OSError(errno.EFBIG, f"more than the {MAX_SIZE >> 20} MiB that a bundle can hold")
     except OSError as error:
         raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"{directory}: {error}") from error
+    return files

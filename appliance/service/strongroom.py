@@ -20,7 +20,7 @@ from appliance.keys.keyset import Key, KeySet, KeyState
 from appliance.logs import event
 from appliance.provision.plan import Refusal
 from appliance.service.standing import Standing
-from appliance.volume import memory
+from appliance.volume import durable, memory
 from appliance.volume.opening import Opened, Storage
 from appliance.volume.payload import TokenImage
 from appliance.volume.slot import Unwrapper
@@ -174,9 +174,9 @@ class Strongroom:
         directory = self._room / f"generation-{opened.header.generation}-{secrets.token_hex(2)}"
         directory.mkdir(mode=0o700)
         self._engine.open(directory, opened.payload.token)
-        for older in self._room.glob("generation-*"):
-            if older != directory:
-                memory.remove(older)
+        for name in durable.names(self._room, faults.MEMORY_FULL):
+            if name.startswith("generation-") and name != directory.name:
+                memory.remove(self._room / name)
 
     def prove(self) -> None:
         """A real round trip with the primary key, as a caller would make it."""

@@ -71,8 +71,8 @@ def join(words: tuple[str, ...]) -> None:
         if not cluster.holds_keys():
             cluster.enter(payload, dry_run=False)
             return
-        with assembly.offline(settings) as (opened, _):
-            cluster.update(opened, payload, dry_run=False)
+        with assembly.offline(settings) as (opened, operations):
+            assembly.cluster(settings, operations).update(opened, payload, dry_run=False)
 
 
 def export(words: tuple[str, ...]) -> None:

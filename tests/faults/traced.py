@@ -57,9 +57,14 @@ class Point:
         return _ACTS.get(self.syscall, self.syscall)
 
     @property
+    def quoted(self) -> list[str]:
+        """The files that it names, as it names them."""
+        return re.findall(r'"([^"]*)"', self.text)
+
+    @property
     def names(self) -> list[str]:
-        """The files that it names, without their directories."""
-        return [Path(name).name for name in re.findall(r'"([^"]*)"', self.text)]
+        """The same without their directories."""
+        return [Path(name).name for name in self.quoted]
 
 
 def require_strace() -> None:
@@ -123,5 +128,7 @@ def written_paths(lines: Iterable[str]) -> set[Path]:
         point = Point(match[2], 0, match[3])
         makes = point.act in ("create", "mkdir", "rename", "link", "symlink")
         if makes or re.search(r"O_WRONLY|O_RDWR", point.text):
-            found |= {Path(path) for path in re.findall(r'"([^"]*)"', point.text)}
+            below = _BELOW.findall(point.text)
+            found |= {Path(directory, name) for directory, name in below}
+            found |= {Path(path) for path in point.quoted if path not in {name for _, name in below}}
     return found

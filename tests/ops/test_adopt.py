@@ -191,3 +191,11 @@ def test_what_no_softhsm_has_in_its_directory_is_refused(foreign: ForeignProgram
     with large.open("wb") as file:
         file.truncate(2 << 20)
     assert refused(lambda: read_files(foreign.tokens)) is faults.TOKEN_NOT_ADOPTED
+
+
+def test_more_than_a_server_takes_at_once_is_refused_before_it_is_asked(tmp_path: Path) -> None:
+    for number in range(9):
+        (tmp_path / f"{number}.object").write_bytes(bytes(1 << 20))
+    with pytest.raises(faults.KleidiError, match="more than the 8 MiB") as caught:
+        read_files(tmp_path)
+    assert caught.value.fault is faults.TOKEN_NOT_ADOPTED

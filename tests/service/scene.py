@@ -13,7 +13,7 @@ from appliance.nodes.invitation import Invitations
 from appliance.ops.operations import Operations
 from appliance.ops.workshop import Workshop
 from appliance.provision.plan import Policy, Refusal
-from appliance.service.admin import Admin
+from appliance.service.admin import LARGEST, Admin
 from appliance.service.binding import speaks_grpc
 from appliance.service.doorman import guarded
 from appliance.service.foreman import Foreman
@@ -117,13 +117,14 @@ class Scene:
         admin = Admin(keeper, self.socket, foreman, ledger, tripwire)
         cluster = Cluster(operations, Policy.JOIN, allow_unmounted=True)
         nodes = Nodes(keeper, foreman, cluster, Invitations(LONG_SECONDS, time.monotonic), admin.changed)
+        by_hand = speaks_grpc(admin.handler(nodes.methods()), largest=LARGEST + (1 << 20))
         return (
             keeper,
             [
                 Listener(
                     self.socket, options.get("mode", 0o660), options.get("gid"), speaks_grpc(kms.handler())
                 ),
-                Listener(self.admin, 0o600, None, guarded(speaks_grpc(admin.handler(nodes.methods())))),
+                Listener(self.admin, 0o600, None, guarded(by_hand)),
             ],
             [VolumeWatch(keeper, storage, foreman.catch_up).run, tripwire.run],
         )

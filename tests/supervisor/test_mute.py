@@ -85,4 +85,4 @@ def test_a_socket_where_nobody_listens_is_told_from_a_server_that_is_down(applia
     refused = appliance.run("key", "list", env=wrong)
     assert refused.returncode == Exit.BUSY
     assert "KLEIDI_ADMIN_SOCKET" in refused.stderr
-    assert f"held by process {pid}" in refused.stderr
+    assert f"by process {pid})" in refused.stderr

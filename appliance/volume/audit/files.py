@@ -31,7 +31,7 @@ def opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
 
 
 def older(path: Path) -> list[Path]:
-    """The files that were put away and are still beside *path*, oldest first."""
+    """The files that were put away and are still beside *path*, oldest first. Raises OSError."""
     try:
         return sorted(each for each in path.parent.iterdir() if number_of(each.name))
     except FileNotFoundError:

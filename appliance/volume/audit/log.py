@@ -49,8 +49,9 @@ class AuditLog:
 
     @property
     def every(self) -> list[Path]:
-        """All of its files that are here, oldest first."""
-        return [*files.older(self.path), self.path]
+        """All of its files that are here, oldest first. Raises E-AUDIT-UNREADABLE."""
+        with durable.translated_as(faults.AUDIT_UNREADABLE):
+            return [*files.older(self.path), self.path]
 
     def head(self) -> Head:
         """The last entry's; nothing is checked. Raises E-AUDIT-UNREADABLE."""
