@@ -27,6 +27,9 @@ VOLUME_READ_ONLY = fault("E-VOLUME-READ-ONLY", _W, Exit.REFUSED,
 VOLUME_FULL = fault("E-VOLUME-FULL", _W, Exit.REFUSED,
     "the volume is full",
     "Free some space on it")
+VOLUME_UNSURE = fault("E-VOLUME-UNSURE", _A, Exit.DEGRADED,
+    "the change is done, but the disk did not confirm that it will last",
+    "Look at the disk, then at `kleidi status`: a power cut now may take the change back")
 VOLUME_FOREIGN = fault("E-VOLUME-FOREIGN", _W, Exit.REFUSED,
     "the volume holds something that is not ours",
     "Look at what it is; move it away only if you are sure that it is not an older key")

@@ -122,13 +122,15 @@ class Strongroom:
         """A newer generation that goes on from what is served, read and remembered while calls go on.
 
         None when there is none, or when the volume is not the one that was opened. Raises KleidiError for one
-        that does not follow: whatever it is, these keys are not in it.
+        that does not follow: whatever it is, these keys are not in it; and for one that may not outlive a
+        power cut: its keys must not be announced.
         """
         volume, held = self._storage.volume, self.opened
         if volume.why_changed() or volume.survey().newest <= held.header.generation:
             return None
         opened = self._storage.open(self._openers)
         _demand_successor(held, opened)
+        volume.settle()
         return replace(opened, warnings=(*opened.warnings, *self._storage.remember(opened)))
 
     def switch(self, opened: Opened) -> Standing:

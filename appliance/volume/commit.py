@@ -79,7 +79,7 @@ class Committer:
     def commit(self, start: Opened, payload: Payload, change: Change) -> Done:
         """Make *payload* the next generation after *start*. Nothing has changed when this raises.
 
-        Unless the disk failed behind the rename: then it is there, and may not outlive a power cut.
+        Unless that is E-VOLUME-UNSURE: then it is there, and may not outlive a power cut.
         """
         self.demand(start, accepts=change.accepts)
         if not payload.slots:

@@ -18,6 +18,10 @@ SCRATCH_PREFIX = ".tmp-"
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
+class UnsettledError(OSError):
+    """Everything is in its place, but may not outlive a power cut."""
+
+
 def write(
     path: Path, data: bytes, mode: int, *, replacing: bool = True, directory: int | None = None
 ) -> None:
@@ -41,7 +45,10 @@ def write(
             with contextlib.suppress(OSError):
                 os.unlink(scratch, dir_fd=place)
             raise
-        os.fsync(place)
+        try:
+            os.fsync(place)
+        except OSError as error:
+            raise UnsettledError(error.errno, error.strerror, path.name) from error
 
 
 @contextlib.contextmanager

@@ -106,7 +106,8 @@ class Volume:
         """Add a generation. Its rename is the one commit point; needs the lock.
 
         Raises E-VOLUME-CHANGED when the path leads elsewhere: then nobody must be told of this generation,
-        though it may be in the directory that was locked.
+        though it may be in the directory that was locked. Raises E-VOLUME-UNSURE when it is there and may not
+        outlive a power cut.
         """
         if self._held is None:
             raise AssertionError("a commit needs the volume's lock")
@@ -121,7 +122,12 @@ class Volume:
             if name.startswith(f"{durable.SCRATCH_PREFIX}generation-"):
                 self._unlink(name)
         with durable.translated(faults.VOLUME_UNREADABLE, faults.VOLUME_READ_ONLY):
-            durable.write(self.file(generation), sealed, 0o400, directory=self._held.directory)
+            try:
+                durable.write(self.file(generation), sealed, 0o400, directory=self._held.directory)
+            except durable.UnsettledError as error:
+                raise KleidiError(
+                    faults.VOLUME_UNSURE, f"generation {generation}: {error.strerror}"
+                ) from error
         self.demand_unchanged()
 
     def why_changed(self) -> str:
@@ -145,8 +151,8 @@ class Volume:
             raise KleidiError(faults.VOLUME_CHANGED, why)
 
     def settle(self) -> None:
-        """Make a commit last that was cut off before its last step; a disk that cannot shows elsewhere."""
-        with contextlib.suppress(OSError):
+        """Make a commit last that was cut off before its last step. Raises E-VOLUME-UNSURE."""
+        with durable.translated_as(faults.VOLUME_UNSURE):
             if self._held is None:
                 durable.sync_directory(self.path)
             else:

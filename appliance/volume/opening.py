@@ -111,7 +111,9 @@ class Storage:
 
     def remember(self, opened: Opened) -> tuple[Fault, ...]:
         """Write down what was opened, outside the volume; what cannot be written is a warning."""
-        self.volume.settle()
+        # A volume that may only be read cannot, and was opened all the same.
+        with contextlib.suppress(KleidiError):
+            self.volume.settle()
         warnings: dict[Fault, None] = {}
         # Each on its own: either one alone still tells that there was a key.
         try:

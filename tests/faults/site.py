@@ -14,6 +14,7 @@ from pathlib import Path
 
 import grpc
 
+from appliance.keys.key_id import lineage
 from appliance.volume import memory
 from proto.kmsv2 import api_pb2, api_pb2_grpc
 from tests.conformance.patience import eventually
@@ -59,6 +60,7 @@ class Site(House):
 
     def _told(self, text: str) -> str:
         names = {f"v{number}": each.key_id for number, each in enumerate(announced(self.root), 1)}
+        names["lineage"] = lineage(names.get("v1", ""))
         recipient = self.root / "recipient"
         names["recipient"] = recipient.read_text() if recipient.exists() else ""
         return text.format(root=self.root, **names)

@@ -21,7 +21,7 @@ OTHERS = tuple(name for name in VERBS if name not in (*WHOLLY, *BY_HALVES))
 
 
 def held(outcomes: list[Outcome], at_least: int) -> list[Outcome]:
-    assert not [f"{outcome.point}: {outcome.wrong}" for outcome in outcomes if outcome.wrong]
+    assert not [f"{outcome.point}: {outcome.trouble}" for outcome in outcomes if outcome.trouble]
     assert len(outcomes) >= at_least
     return outcomes
 

@@ -72,6 +72,15 @@ def _forget(site: Site) -> None:
     site.seal_key.with_name("seal.key.used").unlink()
 
 
+def _put_back(site: Site) -> None:
+    """A volume of an older day; of the rotation that it lacks only the anchor tells."""
+    kept = site.root / "kept"
+    shutil.copytree(site.volume, kept)
+    site.must("key rotate")
+    shutil.rmtree(site.volume)
+    kept.rename(site.volume)
+
+
 def _founder(site: Site) -> None:
     """Another node, which made the key: its first bundle, and one with a key more."""
     founder = Site(site.root.with_name(f"{site.root.name}-founder"), site.memory).build()
@@ -113,6 +122,7 @@ _RESTORE = "backup restore {root}/bundle.age --identity {root}/identity"
 _ADOPT = "adopt {root}/foreign/tokens --pin-file {root}/pin"
 _UNINSTALL = "uninstall --force --root {root}/node"
 _AHEAD = {"BACKUP_RECIPIENTS": "{recipient}", "BACKUP_DIR": "{root}/bundles"}
+_ACCEPT = "anchor accept --reason gone --lineage {lineage}"
 _JOIN = {"PROVISION": "join"}
 _FIRST = (_person, _founder)
 _NEWER = (*_FIRST, _joined)
@@ -171,6 +181,7 @@ NODES = (
 )
 OPENING = (
     Verb("boot", (*_TWO, _forget), "", "retired primary, file", acts.boot, sweeps=False),
+    Verb("anchor-accept", (*_ONE, _put_back), _ACCEPT, "primary, file"),
     Verb("unseal", _SEALED, "{root}/phrase", "primary, file second", acts.unseal, sweeps=False),
 )
 INSTALLATION = (

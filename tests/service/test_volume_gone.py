@@ -1,5 +1,7 @@
 """Whatever becomes of the volume under a server: what was opened stays open, and somebody is told."""
 
+import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -189,6 +191,27 @@ def test_keys_handed_out_meanwhile_bind_this_node_all_the_same(able: Running) ->
     able.wait_for("OPERATIONAL")
     assert fault_of(lambda: change(able, Verb.ROTATE)) is faults.KEYSET_SHARED
     assert change(able, Verb.STAGE).key.state == "staged"
+
+
+def test_a_key_that_the_disk_may_not_keep_is_not_announced_until_it_does(
+    able: Running, caller: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The generation is in its place; only the directory's fsync fails."""
+    volume, fsync, told = able.scene.volume.path, os.fsync, caller.status().key_id
+    staged = change(able, Verb.STAGE).key.key_id
+
+    def failing(descriptor: int) -> None:
+        if os.path.samestat(os.fstat(descriptor), volume.stat()):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", failing)
+        assert fault_of(lambda: change(able, Verb.PROMOTE, staged)) is faults.VOLUME_UNSURE
+        able.wait_for("DEGRADED", faults.VOLUME_GONE.id)
+        assert caller.status().key_id == caller.encrypt(SECRET).key_id == told
+    able.wait_for("OPERATIONAL")
+    assert caller.status().key_id == staged
 
 
 def test_an_anchor_that_goes_away_is_written_again(able: Running) -> None:
