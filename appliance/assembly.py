@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from appliance import faults, hardening
-from appliance.backup.age import Recipients
-from appliance.backup.record import Record
+from appliance.age.key_pairs import Recipients
+from appliance.backup.directory import Automatic
 from appliance.backup.restore import Restorer
-from appliance.backup.shelf import Automatic
+from appliance.backup.verified import Record
 from appliance.engine import SoftHsmEngine
 from appliance.faults import KleidiError
 from appliance.ops.operations import Operations
@@ -153,12 +153,12 @@ def offline(settings: Settings) -> Iterator[tuple[Opened, Operations]]:
 def keeper(settings: Settings, counted: Ledger, kept: Storage) -> "Keeper":
     """The token's keeper, not yet running."""
     from appliance.service.keeper import Keeper
-    from appliance.service.strongroom import Strongroom
+    from appliance.service.opened import OpenToken
 
     engine = SoftHsmEngine(settings.softhsm_module)
-    strongroom = Strongroom(kept, engine, settings.memory_dir, lambda: waiting_for(settings), counted.take_up)
+    token = OpenToken(kept, engine, settings.memory_dir, lambda: waiting_for(settings), counted.take_up)
     return Keeper(
-        strongroom,
+        token,
         call_seconds=settings.call_seconds,
         queue_size=settings.queue_size,
         probe_seconds=settings.probe_seconds,
@@ -168,21 +168,21 @@ def keeper(settings: Settings, counted: Ledger, kept: Storage) -> "Keeper":
 def serve(settings: Settings) -> None:
     """Answer the API server and the command line until SIGTERM."""
     from appliance.nodes.invitation import Invitations
+    from appliance.ops.slots import SlotChanges
     from appliance.service import health
-    from appliance.service.admin import LARGEST, Admin
-    from appliance.service.binding import speaks_grpc
-    from appliance.service.clerk import keep_books
-    from appliance.service.custodian import Custodian
-    from appliance.service.doorman import guarded
-    from appliance.service.foreman import Foreman
-    from appliance.service.kms import KeyManagement
-    from appliance.service.listener import Listener
-    from appliance.service.locks import Locks
-    from appliance.service.nodes import Nodes
+    from appliance.service.changes import Changes
+    from appliance.service.ledger_saver import keep_ledger
+    from appliance.service.rpc.admin import LARGEST, Admin
+    from appliance.service.rpc.kms import KeyManagement
+    from appliance.service.rpc.nodes import Nodes
+    from appliance.service.rpc.slots import Slots
+    from appliance.service.seal_key_watch import SealKeyWatch
     from appliance.service.server import serve as run
+    from appliance.service.sockets.binding import speaks_grpc
+    from appliance.service.sockets.listener import Listener
+    from appliance.service.sockets.peercred import guarded
     from appliance.service.tripwire import Tripwire
     from appliance.service.volume_watch import VolumeWatch
-    from appliance.slots.locksmith import Locksmith
 
     hardening.shut()
     hardening.allow_many_files()
@@ -193,16 +193,16 @@ def serve(settings: Settings) -> None:
         locked = storage(settings)
         kept = keeper(settings, counted, locked)
         ours = operations(settings, counted, locked)
-        foreman = Foreman(kept, ours)
+        changes = Changes(kept, ours)
         tripwire = Tripwire(kept)
         kms = KeyManagement(kept, counted, tripwire)
-        admin = Admin(kept, settings.socket, foreman, counted, tripwire, verified(settings))
-        custodian = Custodian(kept, locked)
-        watch = VolumeWatch(kept, locked, foreman.catch_up)
+        admin = Admin(kept, settings.socket, changes, counted, tripwire, verified(settings))
+        seal_key_watch = SealKeyWatch(kept, locked)
+        watch = VolumeWatch(kept, locked, changes.catch_up)
         invitations = Invitations(settings.invitation_hours * 3600, time.monotonic)
-        nodes = Nodes(kept, foreman, cluster(settings, ours), invitations, admin.changed)
-        locks = Locks(kept, foreman, Locksmith(ours), custodian, admin.changed)
-        operators = admin.handler(nodes.methods(), locks.methods())
+        nodes = Nodes(kept, changes, cluster(settings, ours), invitations, admin.changed)
+        slots = Slots(kept, changes, SlotChanges(ours), seal_key_watch, admin.changed)
+        operators = admin.handler(nodes.methods(), slots.methods())
         by_hand = speaks_grpc(operators, largest=LARGEST + (1 << 20))
         await run(
             kept,
@@ -219,8 +219,8 @@ def serve(settings: Settings) -> None:
                 health.Health(settings.admin_socket.with_name(health.NAME), kept.standing),
             ],
             [
-                lambda: keep_books(kept, counted, locked.volume),
-                custodian.run,
+                lambda: keep_ledger(kept, counted, locked.volume),
+                seal_key_watch.run,
                 watch.run,
                 tripwire.run,
             ],

@@ -2,14 +2,13 @@
 
 import os
 import socket
-import struct
 from pathlib import Path
 
 from appliance import regular
+from appliance.peer import peer
 
 _LOCKS = "/proc/locks"
 _MOST = 4 * 1024 * 1024
-_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 
 
 def of_lock(descriptor: int) -> str:
@@ -34,10 +33,9 @@ def of_socket(path: Path) -> str:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.setblocking(False)
             probe.connect(str(path))
-            credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            return _named(str(peer(probe).pid))
     except OSError:
         return ""
-    return _named(str(_CREDENTIALS.unpack(credentials)[0]))
 
 
 def _named(pid: str) -> str:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from appliance import faults
-from appliance.backup.age import Opener, Sealer
+from appliance.age.key_pairs import Opener, Sealer
 from appliance.faults import KleidiError
 from appliance.keys.keyset import KeyState
 from appliance.logs import event

@@ -3,18 +3,18 @@
 import typer
 
 from appliance.cli import (
+    adopt,
     anchor,
-    auditing,
+    audit,
     backups,
     ending,
-    inspecting,
-    installing,
+    install,
     keys,
-    moving,
     nodes,
-    serving,
+    serve,
     slots,
-    unsealing,
+    unseal,
+    usage,
 )
 
 app = typer.Typer(
@@ -24,23 +24,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="An embedded-HSM appliance that speaks Kubernetes KMS v2. Settings: KLEIDI_* (see the README).",
 )
-app.command()(serving.provision)
-app.command()(serving.serve)
-app.command()(serving.status)
-app.command("encryption-config")(serving.encryption_config)
-app.command()(installing.manifests)
-app.command()(installing.install)
-app.command()(installing.uninstall)
-app.command()(serving.version)
+app.command()(serve.provision)
+app.command()(serve.serve)
+app.command()(serve.status)
+app.command("encryption-config")(serve.encryption_config)
+app.command()(install.manifests)
+app.command()(install.install)
+app.command()(install.uninstall)
+app.command()(serve.version)
 app.add_typer(keys.app, name="key")
 app.add_typer(backups.app, name="backup")
 app.add_typer(nodes.app, name="node")
 app.add_typer(slots.app, name="slot")
-app.command()(unsealing.unseal)
-app.command()(moving.adopt)
-app.add_typer(auditing.app, name="audit")
+app.command()(unseal.unseal)
+app.command()(adopt.adopt)
+app.add_typer(audit.app, name="audit")
 app.add_typer(anchor.app, name="anchor")
-app.command()(inspecting.usage)
+app.command()(usage.usage)
 
 
 def main() -> None:

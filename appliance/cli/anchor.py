@@ -9,7 +9,7 @@ import typer
 
 from appliance import assembly, faults
 from appliance.cli import keys
-from appliance.cli.serving import Output
+from appliance.cli.serve import Output
 from appliance.faults import KleidiError
 from appliance.ops.advice import after
 from appliance.ops.operations import Command, Verb

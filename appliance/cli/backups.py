@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from appliance import assembly, faults, hardening
-from appliance.backup import shelf
+from appliance.backup import directory
 from appliance.backup.bundle import unpacked
-from appliance.backup.exam import examine
+from appliance.backup.report import Told, verified_keys
 from appliance.backup.restore import lay_aside
-from appliance.backup.told import Told, verified_keys
-from appliance.cli import bundles
+from appliance.backup.verify import examine
+from appliance.cli import bundle_source
 from appliance.cli.secrets import AskPassphrase, IdentityFile, PassphraseFile, To, opener, sealer
-from appliance.cli.serving import Output
+from appliance.cli.serve import Output
 from appliance.faults import Exit, KleidiError
 from appliance.settings import load
 
@@ -66,13 +66,13 @@ def create(
     hardening.shut()
     settings = load()
     seal_for = sealer(to, ask=passphrase, file=passphrase_file, default=settings.backup_recipients)
-    made = bundles.make(settings, seal_for, reason, dry_run=dry_run)
+    made = bundle_source.make(settings, seal_for, reason, dry_run=dry_run)
     if where == "-" and not dry_run:
         sys.stdout.buffer.write(made.data)
         return
-    path = bundles.destination(where or str(settings.backup_dir or "."), made.header)
+    path = bundle_source.destination(where or str(settings.backup_dir or "."), made.header)
     if not dry_run:
-        shelf.put(path, made.data)
+        directory.put(path, made.data)
     told = Told("created", str(path), made.header.lineage, made.header.generation, made.keyset)
     _tell(replace(told, dry_run=dry_run), output)
 
@@ -92,11 +92,11 @@ def verify(
 ) -> None:
     """Open a bundle in memory, prove every key in it, and remember that it was done."""
     hardening.shut()
-    settings, data = load(), shelf.take(file)
+    settings, data = load(), directory.take(file)
     # Counted first: the keys are in memory no longer than they must be.
-    stored = bundles.stored(usage, etcd_snapshot, prefix)
+    stored = bundle_source.stored(usage, etcd_snapshot, prefix)
     key = opener(data, identity=identity, ask=passphrase, file=passphrase_file)
-    _tell(bundles.verify(settings, file, data, key, live=against_live, stored=stored), output)
+    _tell(bundle_source.verify(settings, file, data, key, live=against_live, stored=stored), output)
 
 
 @app.command()
@@ -112,10 +112,10 @@ def drill(
     settings = load()
     if settings.backup_dir is None:
         raise KleidiError(faults.CONFIG, "KLEIDI_BACKUP_DIR: where is the newest bundle?")
-    file = shelf.newest(settings.backup_dir, bundles.lineage(settings))
-    data = shelf.kept(file)
+    file = directory.newest(settings.backup_dir, bundle_source.lineage(settings))
+    data = directory.kept(file)
     key = opener(data, identity=identity, ask=passphrase, file=passphrase_file)
-    _tell(bundles.verify(settings, file, data, key, live=True, stored=None), output)
+    _tell(bundle_source.verify(settings, file, data, key, live=True, stored=None), output)
 
 
 @app.command()
@@ -131,7 +131,7 @@ def restore(
 ) -> None:
     """Bring an empty volume back from a bundle: the same lineage and keys, sealed by this node's own key."""
     hardening.shut()
-    settings, data = load(), shelf.take(file)
+    settings, data = load(), directory.take(file)
     key = opener(data, identity=identity, ask=passphrase, file=passphrase_file)
     header, payload = examine(data, key, assembly.engine(settings), settings.memory_dir)
     number = verified_keys(payload)
@@ -144,7 +144,7 @@ def restore(
         return
     restorer = assembly.restorer(settings)
     done = restorer.run(header, payload, source=file.name, dry_run=dry_run)
-    recorded = bundles.record(settings, header, payload, file) if done else None
+    recorded = bundle_source.record(settings, header, payload, file) if done else None
     told = Told.of("restored", str(file), header, payload, verified=number, recorded=recorded)
     warnings = done.said if done else [str(fault) for fault in restorer.warnings(header, payload)]
     _tell(replace(told, warnings=list(warnings), dry_run=dry_run), output)

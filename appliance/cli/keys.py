@@ -9,12 +9,12 @@ import typer
 
 from appliance import assembly, faults, given
 from appliance.cli import reach
-from appliance.cli.serving import Output
+from appliance.cli.serve import Output
+from appliance.client.report import Changed, KeyRow
 from appliance.faults import Exit, KleidiError
 from appliance.ops.advice import after
 from appliance.ops.check import Condition, Verdict, may_destroy, may_disable
 from appliance.ops.operations import Command, Operations, Verb
-from appliance.report import Changed, KeyRow
 from appliance.settings import Settings, load
 from appliance.usage.counted import MAX_SIZE
 from appliance.usage.proof import Proof, stored_under
@@ -194,32 +194,32 @@ def _change(command: Command, output: Output, doubt: str = "") -> None:
 
 def carry_out(settings: Settings, command: Command) -> Changed:
     """Through the server, or on the volume itself while none runs."""
-    from appliance.service import client
+    from appliance.client import admin
 
     by_hand = replace(command, by=assembly.here())
     return reach.carried_out(
         settings,
-        lambda: client.change(settings.admin_socket, client.change_request(command)),
+        lambda: admin.change(settings.admin_socket, admin.change_request(command)),
         lambda opened, operations: Changed.of(operations.run(opened, by_hand)),
     )
 
 
 def _rows(settings: Settings) -> list[KeyRow]:
-    from appliance.service import client
+    from appliance.client import admin
 
     return reach.carried_out(
         settings,
-        lambda: client.ask(settings.admin_socket).keys,
+        lambda: admin.ask(settings.admin_socket).keys,
         lambda opened, _: [KeyRow.of(key) for key in opened.payload.keyset.keys],
     )
 
 
 def _check(settings: Settings, key: str, stored: int | None) -> tuple[str, list[Condition]]:
+    from appliance.client import admin
     from appliance.keys import lifecycle
-    from appliance.service import client
 
     def ask() -> tuple[str, list[Condition]]:
-        reply = client.check(settings.admin_socket, client.check_request(key, stored))
+        reply = admin.check(settings.admin_socket, admin.check_request(key, stored))
         return reply.key_id, [Condition(c.name, Verdict(c.verdict), c.text) for c in reply.conditions]
 
     def look(opened: Opened, operations: Operations) -> tuple[str, list[Condition]]:

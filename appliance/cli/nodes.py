@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from appliance import faults, given
-from appliance.backup import shelf
+from appliance.backup import directory
 from appliance.backup.bundle import MAX_SIZE
-from appliance.cli.serving import Output
+from appliance.cli.serve import Output
 from appliance.faults import KleidiError
 from appliance.settings import load
 
@@ -32,9 +32,9 @@ _Bundle = Annotated[str, typer.Argument(metavar="FILE", help="What the other nod
 @app.command()
 def invite(*, output: _Output = Output.TEXT) -> None:
     """On the node that is to get the keys: print a recipient that is good for one bundle."""
-    from appliance.service import client
+    from appliance.client import admin
 
-    made = client.invite(load().admin_socket)
+    made = admin.invite(load().admin_socket)
     fields = {"schema": SCHEMA, "recipient": made.recipient, "seconds": made.seconds}
     # The recipient alone on stdout, so that a script can take it as it is.
     typer.echo(json.dumps(fields, indent=2) if output is Output.JSON else made.recipient)
@@ -46,28 +46,28 @@ def invite(*, output: _Output = Output.TEXT) -> None:
 @app.command()
 def export(*, to: _To, where: _Where = "-") -> None:
     """On a node that has the keys: all of them, for that one recipient."""
-    from appliance.service import client
+    from appliance.client import admin
 
     if where == "-" and sys.stdout.isatty():
         raise KleidiError(faults.NODE_BUNDLE, "not to a terminal; give --output FILE")
     # Looked at before the keys leave the server: an export that nobody gets is in the audit log all the same.
     if where != "-" and (Path(where).exists() or not os.access(Path(where).parent, os.W_OK)):
         raise KleidiError(faults.NODE_BUNDLE, f"{where}: it exists, or its directory cannot be written")
-    made = client.export(load().admin_socket, to)
+    made = admin.export(load().admin_socket, to)
     if where == "-":
         sys.stdout.buffer.write(made.bundle)
         sys.stdout.flush()
     else:
-        shelf.put(Path(where), made.bundle)
+        directory.put(Path(where), made.bundle)
     typer.echo(f"key set {made.keyset}, generation {made.generation}", err=True)
 
 
 @app.command()
 def join(file: _Bundle, *, dry_run: _DryRun = False, output: _Output = Output.TEXT) -> None:
     """On the invited node: take the keys that were exported to it, first ones or newer ones."""
-    from appliance.service import client
+    from appliance.client import admin
 
-    changed = client.join(load().admin_socket, _bundle(file), dry_run=dry_run)
+    changed = admin.join(load().admin_socket, _bundle(file), dry_run=dry_run)
     typer.echo(changed.to_json() if output is Output.JSON else changed.to_text())
 
 

@@ -5,9 +5,9 @@ from typing import TypeVar
 
 from appliance import assembly, faults
 from appliance.cli.stopped import from_disk
+from appliance.client.report import Report
 from appliance.faults import KleidiError
 from appliance.ops.operations import Operations
-from appliance.report import Report
 from appliance.settings import Settings
 from appliance.volume.opening import Opened
 
@@ -39,10 +39,10 @@ def carried_out(settings: Settings, ask: Callable[[], T], work: Callable[[Opened
 
 def report(settings: Settings) -> Report:
     """How things stand: asked, or read from the volume."""
-    from appliance.service import client
+    from appliance.client import admin
 
     try:
-        return client.ask(settings.admin_socket)
+        return admin.ask(settings.admin_socket)
     except KleidiError as error:
         storage = assembly.storage(settings)
         unanswered = _elsewhere(error, storage.volume.holder(), settings)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from appliance import faults, given
-from appliance.backup.age import Identities, Opener, Recipients, Sealer
-from appliance.backup.passphrase import MIN_LENGTH, Passphrase, is_under_passphrase
+from appliance.age.key_pairs import Identities, Opener, Recipients, Sealer
+from appliance.age.passphrase import MIN_LENGTH, Passphrase, is_under_passphrase
 from appliance.faults import Fault, KleidiError
 
 To = Annotated[

@@ -8,16 +8,16 @@ from typing import Annotated
 import typer
 
 from appliance import assembly, faults, hardening
-from appliance.cli import reach, ways
+from appliance.cli import reach, slot_secrets
 from appliance.cli.secrets import IdentityFile, PassphraseFile
-from appliance.cli.serving import Output
-from appliance.cli.ways import KeyFileOption, Kind
+from appliance.cli.serve import Output
+from appliance.cli.slot_secrets import KeyFileOption, Kind
+from appliance.client.report import Changed
 from appliance.faults import KleidiError
-from appliance.report import Changed
+from appliance.ops.slots import Act, Order, SlotChanges
 from appliance.settings import Settings, load
 from appliance.slots import recovery
 from appliance.slots.keyfile import KeyFile
-from appliance.slots.locksmith import Act, Locksmith, Order
 
 app = typer.Typer(no_args_is_help=True, help="Slots, the ways to open the seal: list, add, test, remove.")
 
@@ -39,7 +39,7 @@ _Reason = Annotated[str, typer.Option("--reason", help="For the audit log.")]
 @app.command("list")
 def list_slots(*, output: _Output = Output.TEXT) -> None:
     """Every way into the seal; nothing has to be open for it."""
-    found = ways.rows(load())
+    found = slot_secrets.rows(load())
     if output is Output.JSON:
         slots = [asdict(row) for row in found]
         typer.echo(json.dumps({"schema": SCHEMA, "slots": slots}, indent=2))
@@ -66,20 +66,20 @@ def add(
     """One more way into the seal. It is tried before it counts; the keys stay as they are."""
     hardening.shut()
     settings, called = load(), name or kind.value
-    secret: ways.Secret | None
+    secret: slot_secrets.Secret | None
     match kind:
         case Kind.FILE | Kind.VOLUME:
-            custody = ways.custody(settings, kind, key_file)
+            custody = slot_secrets.custody(settings, kind, key_file)
             if not dry_run:
                 custody.create()
             secret = KeyFile(custody)
             new = secret.hold(called)
         case Kind.PASSPHRASE:
-            secret = ways.passphrase(passphrase_file, twice=True)
+            secret = slot_secrets.passphrase(passphrase_file, twice=True)
             new = secret.hold(called)
         case Kind.RECOVERY:
             # Whoever adds it need not have the identity; then it waits for `kleidi slot test`.
-            secret = ways.recovery(identity) if identity else None
+            secret = slot_secrets.recovery(identity) if identity else None
             new = recovery.hold(called, recipient)
     if secret is not None and secret.recall(new.values).wrapping_key != new.wrapping_key:
         raise KleidiError(faults.SLOT_WRONG, called)
@@ -100,17 +100,17 @@ def prove(
     """Prove a slot with its secret, and write down that it was proved."""
     hardening.shut()
     settings = load()
-    row = next((row for row in ways.rows(settings) if row.name == name), None)
+    row = next((row for row in slot_secrets.rows(settings) if row.name == name), None)
     if row is None:
         raise KleidiError(faults.SLOT_NO_SUCH, name)
-    secret: ways.Secret
+    secret: slot_secrets.Secret
     match row.kind:
         case Kind.PASSPHRASE:
-            secret = ways.passphrase(passphrase_file, twice=False)
+            secret = slot_secrets.passphrase(passphrase_file, twice=False)
         case Kind.RECOVERY:
-            secret = ways.recovery(identity)
+            secret = slot_secrets.recovery(identity)
         case _:
-            secret = KeyFile(ways.custody(settings, Kind(row.kind), key_file or settings.seal_key))
+            secret = KeyFile(slot_secrets.custody(settings, Kind(row.kind), key_file or settings.seal_key))
     key = secret.recall(row.values).wrapping_key
     _tell(_carry_out(settings, Order(Act.TEST, name, key=key, dry_run=dry_run)), output)
 
@@ -136,7 +136,7 @@ def _tell(changed: Changed, output: Output) -> None:
 
 
 def _carry_out(settings: Settings, order: Order) -> Changed:
-    from appliance.service import client
+    from appliance.client import admin
     from proto.admin import admin_pb2
 
     request = admin_pb2.ChangeSlotRequest(
@@ -153,6 +153,6 @@ def _carry_out(settings: Settings, order: Order) -> Changed:
     by_hand = replace(order, by=assembly.here())
     return reach.carried_out(
         settings,
-        lambda: client.change_slot(settings.admin_socket, request),
-        lambda opened, operations: Changed.of(Locksmith(operations).run(opened, by_hand)),
+        lambda: admin.change_slot(settings.admin_socket, request),
+        lambda opened, operations: Changed.of(SlotChanges(operations).run(opened, by_hand)),
     )

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from appliance import faults
+from appliance.client.report import Reason, Report
 from appliance.faults import Fault, KleidiError
 from appliance.provision.plan import Refusal
-from appliance.report import Reason, Report
 from appliance.volume.opening import Storage
 from appliance.volume.seal import Header
 

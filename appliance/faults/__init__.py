@@ -1,7 +1,7 @@
 """Everything that can go wrong, in one closed table: a stable id, what it means, what to do.
 
 A fault's *kind* says who is hurt and is turned into a gRPC status at the edge
-(appliance/service/answers.py); its *exit* is what the command line ends with.
+(appliance/service/rpc/answers.py); its *exit* is what the command line ends with.
 Only the id, the sentence and the remedy ever leave the process on the wire: the
 API server copies them into its log and into users' replies. The detail goes to
 our own log and terminal.

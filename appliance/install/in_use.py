@@ -5,10 +5,10 @@ from appliance.endpoint import dialled
 from appliance.faults import KleidiError
 from appliance.install.encryption import Provider, providers
 from appliance.install.layout import OURS
+from appliance.install.mentions import reading
+from appliance.install.mentions.everything import mentions, told
+from appliance.install.mentions.mention import Mention
 from appliance.install.rooted import Rooted
-from appliance.install.told import reading
-from appliance.install.told.everything import mentions, told
-from appliance.install.told.mention import Mention
 from appliance.manifests.description import Description
 
 # In bytes.

@@ -8,9 +8,9 @@ from appliance.install import document, layout
 from appliance.install.before import Before
 from appliance.install.encryption import Provider, providers, put_first
 from appliance.install.in_use import comes_to_us
+from appliance.install.mentions import reading
+from appliance.install.mentions.everything import Told, told
 from appliance.install.rooted import Rooted
-from appliance.install.told import reading
-from appliance.install.told.everything import Told, told
 from appliance.manifests.description import Description
 
 

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass, replace
 
-from appliance.backup.age import Recipients
+from appliance.age.key_pairs import Recipients
 from appliance.backup.bundle import make
 from appliance.backup.restore import Restorer
 from appliance.keys.keyset import KeySet, KeyState

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from appliance import faults
-from appliance.backup.age import Identities
+from appliance.age.key_pairs import Identities
 from appliance.backup.bundle import open_bundle
 from appliance.faults import KleidiError
 from appliance.volume.payload import Payload

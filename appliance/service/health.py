@@ -14,8 +14,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 from appliance.endpoint import HEALTH_NAME
-from appliance.service.binding import Bound, private
-from appliance.service.listener import Listener
+from appliance.service.sockets.binding import Bound, private
+from appliance.service.sockets.listener import Listener
 from appliance.service.standing import Standing
 
 NAME = HEALTH_NAME

@@ -1,4 +1,4 @@
-"""The keeper of the strongroom: opens it, proves it again and again, opens it anew when the token is lost.
+"""The keeper supervises the open token: opens it, proves it again and again, opens it anew when it is lost.
 
 Opening and proving have a thread of their own, and so have the calls of an engine that waits:
 they queue for it, bounded in number and in time. How things stand is told from a snapshot and
@@ -20,8 +20,8 @@ from appliance.faults import Fault, Kind, KleidiError
 from appliance.keys.cipher import CipherError
 from appliance.keys.keyring import Keyring
 from appliance.logs import event, log
+from appliance.service.opened import OpenToken
 from appliance.service.standing import Standing
-from appliance.service.strongroom import Strongroom
 from appliance.volume.opening import Opened
 from appliance.volume.slot import Unwrapper
 
@@ -42,9 +42,9 @@ _NONE: Mapping[Fault, str] = MappingProxyType({})
 
 class Keeper:
     def __init__(
-        self, strongroom: Strongroom, *, call_seconds: float, queue_size: int, probe_seconds: float
+        self, token: OpenToken, *, call_seconds: float, queue_size: int, probe_seconds: float
     ) -> None:
-        self._strongroom = strongroom
+        self._token = token
         self._call_seconds = call_seconds
         self._queue_size = queue_size
         self._probe_seconds = probe_seconds
@@ -86,10 +86,10 @@ class Keeper:
         if not self._standing.serves:
             raise KleidiError(self._standing.reason or faults.STARTING)
         try:
-            if self._strongroom.waits:
+            if self._token.waits:
                 return await self._in_turn(work)
             # The two thread switches would cost twice what the work itself costs (docs/adr/0004).
-            return work(self._strongroom.keyring)
+            return work(self._token.keyring)
         except CipherError as error:
             self._doubt.set()
             raise KleidiError(faults.TOKEN_LOST, str(error)) from error
@@ -107,7 +107,7 @@ class Keeper:
         self._waiting += 1
         try:
             async with asyncio.timeout(self._call_seconds):
-                return await self._on_thread(lambda: work(self._strongroom.keyring))
+                return await self._on_thread(lambda: work(self._token.keyring))
         except TimeoutError:
             raise KleidiError(faults.TOKEN_SLOW) from None
         finally:
@@ -117,12 +117,12 @@ class Keeper:
         """What is being served from; raises the reason when nothing is."""
         if not self._standing.serves:
             raise KleidiError(self._standing.reason or faults.STARTING, self._standing.detail)
-        return self._strongroom.opened
+        return self._token.opened
 
     async def unseal(self, opener: Unwrapper) -> None:
         """Open with *opener* what is sealed; raises the reason why it does not."""
         if not self._standing.serves:
-            await self._on_thread(lambda: self._strongroom.admit(opener))
+            await self._on_thread(lambda: self._token.admit(opener))
             await self.settle()
 
     async def settle(self) -> None:
@@ -140,13 +140,13 @@ class Keeper:
         """
         if not self._standing.serves:
             return
-        opened = await self._on_thread(self._strongroom.ahead)
+        opened = await self._on_thread(self._token.ahead)
         if opened is None:
             return
         self._gate.clear()
         started = time.monotonic()
         try:
-            standing = await self._on_thread(lambda: self._strongroom.switch(opened))
+            standing = await self._on_thread(lambda: self._token.switch(opened))
         except Exception as error:
             # Neither here nor there: nothing is told or done by halves until all is opened anew.
             self._stand(Standing(faults.TOKEN_LOST))
@@ -154,7 +154,7 @@ class Keeper:
             self._doubt.set()
             raise
         else:
-            self._stand(standing, self._strongroom.warnings())
+            self._stand(standing, self._token.warnings())
             self._proved_at = time.monotonic()
             pause = round((self._proved_at - started) * 1000, 1)
             event(logging.INFO, "switched", generation=standing.generation, milliseconds=pause)
@@ -162,14 +162,14 @@ class Keeper:
             self._gate.set()
 
     def revise(self, opened: Opened) -> None:
-        self._strongroom.revise(opened)
+        self._token.revise(opened)
 
     async def run(self) -> None:
         """Open, watch, open again: until cancelled."""
         try:
             await self._run()
         finally:
-            await asyncio.shield(self._on_thread(self._strongroom.leave))
+            await asyncio.shield(self._on_thread(self._token.leave))
 
     async def _run(self) -> None:
         delay, begun = _FIRST_RETRY_SECONDS, time.monotonic()
@@ -189,7 +189,7 @@ class Keeper:
                 log.exception("the token could not be opened")
                 self._stand(Standing(faults.INTERNAL))
             finally:
-                await asyncio.shield(self._on_thread(self._strongroom.close))
+                await asyncio.shield(self._on_thread(self._token.close))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._retry.wait(), delay)
             self._retry.clear()
@@ -202,8 +202,8 @@ class Keeper:
 
     async def _open(self) -> None:
         started = time.monotonic()
-        standing = await self._on_thread(self._strongroom.open)
-        warnings = await self._on_thread(self._strongroom.warnings)
+        standing = await self._on_thread(self._token.open)
+        warnings = await self._on_thread(self._token.warnings)
         self._proved_at = time.monotonic()
         event(logging.INFO, "token open", milliseconds=round((self._proved_at - started) * 1000))
         self._stand(standing, warnings)
@@ -217,7 +217,7 @@ class Keeper:
             if self._stuck is not None:
                 stuck, self._stuck = self._stuck, None
                 raise stuck
-            await self._on_thread(self._strongroom.prove)
+            await self._on_thread(self._token.prove)
             self._proved_at = time.monotonic()
 
     async def _on_thread(self, function: Callable[[], T]) -> T:

@@ -9,7 +9,7 @@ from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.logs import event
 from appliance.service.keeper import Keeper
-from appliance.service.listener import Listener
+from appliance.service.sockets.listener import Listener
 
 Work = Callable[[], Coroutine[None, None, None]]
 

@@ -15,8 +15,8 @@ from enum import StrEnum
 from appliance import faults
 from appliance.faults import Fault
 from appliance.keys import key_id as ids
-from appliance.service import answers
 from appliance.service.keeper import Keeper
+from appliance.service.rpc import answers
 
 # Whatever callers send: no more key ids than these are kept of a kind.
 MOST_IDS = 8

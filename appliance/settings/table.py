@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from appliance.backup.age import Recipients
+from appliance.age.key_pairs import Recipients
 from appliance.endpoint import HEALTH_NAME, socket_path
 from appliance.faults import KleidiError
 from appliance.keys.key_id import LINEAGE

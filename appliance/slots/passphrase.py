@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from appliance import faults
-from appliance.backup import margin
-from appliance.backup.passphrase import MIN_LENGTH
+from appliance.age import free_memory
+from appliance.age.passphrase import MIN_LENGTH
 from appliance.faults import KleidiError
 from appliance.volume.slot import KEY_SIZE, HeldSlot
 
@@ -42,7 +42,7 @@ class Passphrase:
         n = cost["n"]
         if n == 1 or n.bit_count() != 1 or any(not 0 < cost[key] <= most for key, most in _MOST.items()):
             raise KleidiError(faults.SEAL_CORRUPT, f"a slot of kind {KIND}: {cost}")
-        needed, free = 128 * n * cost["r"], margin.free_memory()
+        needed, free = 128 * n * cost["r"], free_memory.bytes_left()
         if needed > free:
             raise KleidiError(faults.SLOT_MEMORY, f"{needed >> 20} MiB wanted, {free >> 20} MiB free")
         key = Scrypt(salt=salt, length=KEY_SIZE, **cost).derive(self.text.encode())

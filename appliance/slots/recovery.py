@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from appliance import faults
-from appliance.backup.age import Identities, Recipients
+from appliance.age.key_pairs import Identities, Recipients
 from appliance.faults import KleidiError
 from appliance.volume.slot import KEY_SIZE, HeldSlot
 

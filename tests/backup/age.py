@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.backup.age import Identities
+from appliance.age.key_pairs import Identities
 from tests.backup import terminal
 
 SECONDS = 60

@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance.backup.age import Identities
+from appliance.age.key_pairs import Identities
 from tests.volume.conftest import engine, house, memory_dir
 
 __all__ = ["engine", "house", "memory_dir"]

@@ -8,9 +8,9 @@ import pyrage
 import pytest
 
 from appliance import faults
-from appliance.backup.age import Identities
+from appliance.age.key_pairs import Identities
+from appliance.age.passphrase import WORK_FACTOR, Passphrase, is_under_passphrase
 from appliance.backup.bundle import make, open_bundle
-from appliance.backup.passphrase import WORK_FACTOR, Passphrase, is_under_passphrase
 from appliance.volume.seal import Header
 from tests.backup import age
 from tests.volume.house import LINEAGE, PAYLOAD, refused

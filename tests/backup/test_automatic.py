@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
+from appliance.age.key_pairs import Identities
 from appliance.assembly import automatic_backup
-from appliance.backup import shelf
-from appliance.backup.age import Identities
+from appliance.backup import directory
 from appliance.backup.bundle import open_bundle
-from appliance.backup.shelf import Automatic
+from appliance.backup.directory import Automatic
 from appliance.faults import KleidiError
 from appliance.settings import Settings, load
 from appliance.volume.seal import Header
@@ -41,7 +41,7 @@ def test_two_of_one_second_both_stay(automatic: Automatic) -> None:
     automatic(HEADER, PAYLOAD)
     automatic(HEADER, PAYLOAD)
     assert len(list(automatic.directory.iterdir())) == 2
-    assert shelf.newest(automatic.directory, LINEAGE).name.startswith(NAME.removesuffix(".age"))
+    assert directory.newest(automatic.directory, LINEAGE).name.startswith(NAME.removesuffix(".age"))
 
 
 def test_without_its_directory_it_fails(automatic: Automatic) -> None:
@@ -56,8 +56,8 @@ def test_a_filesystem_without_hard_links_will_do(
         raise OSError(errno.EPERM, "not on FAT")
 
     monkeypatch.setattr(os, "link", refuse)
-    path = shelf.put(automatic.directory / NAME, b"one")
-    assert refused(lambda: shelf.put(path, b"two")) is faults.BACKUP_EXISTS
+    path = directory.put(automatic.directory / NAME, b"one")
+    assert refused(lambda: directory.put(path, b"two")) is faults.BACKUP_EXISTS
     assert path.read_bytes() == b"one"
     assert list(automatic.directory.iterdir()) == [path]
 
@@ -84,10 +84,10 @@ def test_the_newest_is_the_one_made_last_of_this_lineage(tmp_path: Path) -> None
     ]
     for name in names:
         (tmp_path / name).write_bytes(b"")
-    assert shelf.newest(tmp_path, LINEAGE).name == names[1]
-    assert shelf.newest(tmp_path, None).name == names[2]
-    assert refused(lambda: shelf.newest(tmp_path, "a" * 12)) is faults.BACKUP_NONE
-    assert refused(lambda: shelf.newest(tmp_path / "none", None)) is faults.BACKUP_UNREADABLE
+    assert directory.newest(tmp_path, LINEAGE).name == names[1]
+    assert directory.newest(tmp_path, None).name == names[2]
+    assert refused(lambda: directory.newest(tmp_path, "a" * 12)) is faults.BACKUP_NONE
+    assert refused(lambda: directory.newest(tmp_path / "none", None)) is faults.BACKUP_UNREADABLE
 
 
 def test_a_first_key_that_cannot_be_backed_up_is_not_made(house: House, automatic: Automatic) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from appliance import faults
-from appliance.backup.age import Identities, Recipients
+from appliance.age.key_pairs import Identities, Recipients
 from appliance.backup.bundle import SCHEMA, entries, held, make, open_bundle, unpacked
 from appliance.faults import Fault
 from appliance.keys.keyset import KeySet, KeyState

@@ -11,7 +11,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
-from appliance.backup.age import Identities
+from appliance.age.key_pairs import Identities
 from tests.backup import terminal
 from tests.rig import BIN, Appliance
 from tests.volume.house import KLEIDI, House

@@ -6,10 +6,10 @@ The identity beside it is a throw-away, made for this file and kept in the open:
 import json
 from pathlib import Path
 
-from appliance.backup.age import Identities
+from appliance.age.key_pairs import Identities
 from appliance.backup.bundle import make
-from appliance.backup.exam import examine
 from appliance.backup.restore import Restorer
+from appliance.backup.verify import examine
 from appliance.engine import SoftHsmEngine
 from appliance.keys.keyring import Keyring
 from appliance.keys.keyset import KeyState

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
-from appliance.backup import margin
-from appliance.backup.passphrase import Passphrase
+from appliance.age import free_memory
+from appliance.age.passphrase import Passphrase
 from tests.volume.house import CHECKOUT, refused
 
 MIB = 1 << 20
@@ -23,14 +23,14 @@ _HEADER = b"age-encryption.org/v1\n-> scrypt c2FsdHNhbHRzYWx0c2FsdA %d\n"
 def test_the_files_own_work_factor_is_held_against_what_there_is(
     monkeypatch: pytest.MonkeyPatch, work_factor: int, free: int, enough: bool
 ) -> None:
-    monkeypatch.setattr(margin, "free_memory", lambda: free)
+    monkeypatch.setattr(free_memory, "bytes_left", lambda: free)
     data = _HEADER % work_factor + bytes(100)
     expected = faults.BACKUP_CORRUPT if enough else faults.BACKUP_MEMORY
     assert refused(lambda: Passphrase(SECRET).decrypt(data)) is expected
 
 
 def test_none_is_made_either_where_it_could_not_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(margin, "free_memory", lambda: 60 * MIB)
+    monkeypatch.setattr(free_memory, "bytes_left", lambda: 60 * MIB)
     assert refused(lambda: Passphrase(SECRET).encrypt(b"")) is faults.BACKUP_MEMORY
 
 
@@ -42,7 +42,7 @@ def test_a_process_with_too_little_says_so_instead_of_dying() -> None:
     """By its own limit, which malloc keeps: in a pod the kernel would end the server beside it."""
     script = (
         "import resource\n"
-        "from appliance.backup.passphrase import Passphrase\n"
+        "from appliance.age.passphrase import Passphrase\n"
         "from appliance.faults import KleidiError\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         f"resource.setrlimit(resource.RLIMIT_AS, (used + {48 * MIB},) * 2)\n"
@@ -72,14 +72,14 @@ def test_the_tightest_group_up_to_the_root_counts(tmp_path: Path) -> None:
     _group(tmp_path, "max", 900 * MIB, 0, V2)
     _group(tmp_path / "pod", str(384 * MIB), 200 * MIB, 50 * MIB, V2)
     _group(tmp_path / "pod" / "container", "max", 100 * MIB, 0, V2)
-    assert list(margin._up(tmp_path, "/pod/container", *V2)) == [234 * MIB]  # noqa: SLF001
+    assert list(free_memory._up(tmp_path, "/pod/container", *V2)) == [234 * MIB]  # noqa: SLF001
 
 
 def test_a_group_that_is_its_own_root_is_seen(tmp_path: Path) -> None:
     _group(tmp_path, str(100 * MIB), 40 * MIB, 0, V1)
-    assert list(margin._up(tmp_path, "/", *V1)) == [60 * MIB]  # noqa: SLF001
-    assert list(margin._up(tmp_path, "/../../elsewhere", *V1)) in ([], [60 * MIB])  # noqa: SLF001
+    assert list(free_memory._up(tmp_path, "/", *V1)) == [60 * MIB]  # noqa: SLF001
+    assert list(free_memory._up(tmp_path, "/../../elsewhere", *V1)) in ([], [60 * MIB])  # noqa: SLF001
 
 
 def test_there_is_some_here() -> None:
-    assert margin.free_memory() > 64 * MIB
+    assert free_memory.bytes_left() > 64 * MIB

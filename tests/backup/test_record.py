@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
-from appliance.backup.exam import LiveKey, compare, missing
-from appliance.backup.record import Coverage, Record, Verified, text
+from appliance.backup.verified import Coverage, Record, Verified, text
+from appliance.backup.verify import LiveKey, compare, missing
+from appliance.client.report import BackupRow, Report
 from appliance.keys.keyset import Key, KeySet, KeyState
 from appliance.ops.operations import Command, Operations, Verb
 from appliance.ops.workshop import Workshop
-from appliance.report import BackupRow, Report
 from appliance.volume.audit import AuditLog
 from appliance.volume.generations import Volume, VolumeState
 from appliance.volume.ledger import Ledger

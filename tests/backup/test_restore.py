@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
-from appliance.backup.age import Identities
+from appliance.age.key_pairs import Identities
 from appliance.backup.bundle import make, unpacked
 from appliance.backup.restore import Restorer, lay_aside
 from appliance.keys.keyset import Key, KeySet, KeyState, Moment

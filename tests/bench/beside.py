@@ -5,10 +5,10 @@ import asyncio
 import grpc
 
 from appliance import assembly, logs
-from appliance.service.binding import speaks_grpc
-from appliance.service.kms import KeyManagement
-from appliance.service.listener import Listener
+from appliance.service.rpc.kms import KeyManagement
 from appliance.service.server import serve
+from appliance.service.sockets.binding import speaks_grpc
+from appliance.service.sockets.listener import Listener
 from appliance.settings import load
 
 METHOD = "/bench.Empty/Empty"

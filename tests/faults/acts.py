@@ -12,14 +12,14 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 from appliance import assembly, cli
-from appliance.backup import shelf
-from appliance.backup.age import Identities
+from appliance.age.key_pairs import Identities
+from appliance.backup import directory
 from appliance.backup.bundle import open_bundle
 from appliance.cli.secrets import read
 from appliance.faults import SLOT_SECRET, KleidiError
 from appliance.keys.keyring import Keyring
-from appliance.service import client, server  # noqa: F401  commands import them when they run
-from appliance.service.strongroom import Strongroom
+from appliance.service import server  # noqa: F401  commands import them when they run
+from appliance.service.opened import OpenToken
 from appliance.settings import Settings, load
 from appliance.slots.passphrase import Passphrase
 from appliance.slots.survey import rows
@@ -44,7 +44,7 @@ class _Noon(datetime):
 def name_foreseeably() -> None:
     """For a process that is traced."""
     secrets.token_hex = lambda nbytes=None: SUFFIX if nbytes == 4 else _draw(nbytes)
-    shelf.datetime = _Noon  # type: ignore[attr-defined]
+    directory.datetime = _Noon  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager
@@ -80,29 +80,29 @@ def export(words: tuple[str, ...]) -> None:
     recipient, file = words
     with _ending() as settings, assembly.offline(settings) as (opened, operations):
         bundle, _ = assembly.cluster(settings, operations).export(opened, recipient)
-        shelf.put(Path(file), bundle)
+        directory.put(Path(file), bundle)
 
 
 def boot(_words: tuple[str, ...]) -> None:
     """As the server opens the volume."""
     with _ending() as settings:
-        strongroom = _strongroom(settings)
-        strongroom.open()
-        strongroom.close()
+        token = _token(settings)
+        token.open()
+        token.close()
 
 
 def unseal(words: tuple[str, ...]) -> None:
     """PASSPHRASE-FILE: as the server opens the volume by hand."""
     with _ending() as settings:
-        secret, strongroom = Passphrase(read(words[0], SLOT_SECRET)), _strongroom(settings)
+        secret, token = Passphrase(read(words[0], SLOT_SECRET)), _token(settings)
         row = next(row for row in rows(assembly.storage(settings)) if row.kind == secret.kind)
-        strongroom.admit(secret.recall(row.values))
-        strongroom.open()
-        strongroom.close()
+        token.admit(secret.recall(row.values))
+        token.open()
+        token.close()
 
 
-def _strongroom(settings: Settings) -> Strongroom:
-    return Strongroom(
+def _token(settings: Settings) -> OpenToken:
+    return OpenToken(
         assembly.storage(settings),
         assembly.engine(settings),
         settings.memory_dir,

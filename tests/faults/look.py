@@ -6,16 +6,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from appliance import assembly
-from appliance.backup.age import Identities
+from appliance.age.key_pairs import Identities
+from appliance.age.passphrase import is_under_passphrase
 from appliance.backup.bundle import open_bundle
-from appliance.backup.passphrase import is_under_passphrase
 from appliance.cli.secrets import opener
 from appliance.engine import SoftHsmEngine
 from appliance.faults import KleidiError
 from appliance.keys.keyring import Keyring, Wrapped
 from appliance.keys.keyset import KeySet, KeyState
+from appliance.ops.slots import name_of
 from appliance.settings import load
-from appliance.slots.locksmith import name_of
 from appliance.slots.passphrase import Passphrase
 from appliance.slots.recovery import Recovery
 from appliance.volume import memory

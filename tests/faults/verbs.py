@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from appliance.backup.age import Identities
+from appliance.age.key_pairs import Identities
 from tests.faults import acts
 from tests.faults.look import IDENTITY, KEPT_KEY, PHRASE
 from tests.faults.site import Site

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from appliance import faults
-from appliance.backup.age import Identities, Recipients
+from appliance.age.key_pairs import Identities, Recipients
 from appliance.backup.bundle import make
 from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Verb

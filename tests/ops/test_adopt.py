@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
-from appliance.cli.moving import read_files
+from appliance.cli.adopt import read_files
 from appliance.engine import SoftHsmEngine
 from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Verb

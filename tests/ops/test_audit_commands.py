@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from appliance import assembly, faults, hardening
-from appliance.cli import auditing
-from appliance.cli.serving import Output
+from appliance.cli import audit
+from appliance.cli.serve import Output
 from appliance.faults import Exit, KleidiError
 from appliance.volume.audit import AuditLog, Head
 from tests.ops.shop import Node
@@ -34,7 +34,7 @@ def verify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
     def run(known: Head | None, output: Output = Output.TEXT) -> str:
         monkeypatch.setattr(assembly, "sealed_head", lambda _: known)
-        auditing.verify(output=output)
+        audit.verify(output=output)
         return capsys.readouterr().out
 
     return run
@@ -69,7 +69,7 @@ def test_it_says_where_the_chain_begins(log: AuditLog, verify: Verify) -> None:
 
 
 def test_for_programs_it_says_all_of_it(log: AuditLog, capsys: pytest.CaptureFixture[str]) -> None:
-    auditing.verify(output=Output.JSON)
+    audit.verify(output=Output.JSON)
     fields = json.loads(capsys.readouterr().out)
     assert fields.pop("why_not").startswith("E-VOLUME-EMPTY, ")
     assert fields == {
@@ -112,7 +112,7 @@ def test_a_reason_stays_one_line_of_text(
     log: AuditLog, capsys: pytest.CaptureFixture[str], reason: str
 ) -> None:
     log.append("stage", reason=reason)
-    auditing.tail(count=1)
+    audit.tail(count=1)
     (line,) = capsys.readouterr().out.splitlines()
     assert line.isprintable()
     assert "reason=" in line
@@ -120,7 +120,7 @@ def test_a_reason_stays_one_line_of_text(
 
 
 def test_a_tail_longer_than_the_log_is_all_of_it(log: AuditLog, capsys: pytest.CaptureFixture[str]) -> None:
-    auditing.tail(count=99)
+    audit.tail(count=99)
     assert len(capsys.readouterr().out.splitlines()) == log.verify()
 
 
@@ -128,4 +128,4 @@ def test_a_tail_longer_than_the_log_is_all_of_it(log: AuditLog, capsys: pytest.C
 def test_a_log_that_is_no_file_cannot_be_read(house: House, tmp_path: Path) -> None:
     (house.volume / "audit.jsonl").rename(tmp_path / "elsewhere")
     (house.volume / "audit.jsonl").symlink_to(tmp_path / "elsewhere")
-    assert refused(lambda: auditing.verify(output=Output.TEXT)) is faults.AUDIT_UNREADABLE
+    assert refused(lambda: audit.verify(output=Output.TEXT)) is faults.AUDIT_UNREADABLE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.backup.age import Identities
+from appliance.age.key_pairs import Identities
 from tests.ops.ready import Prepare, Try, prepare
 from tests.ops.shop import Node
 from tests.volume.traced import STEADY, require_strace

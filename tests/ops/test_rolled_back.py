@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
-from appliance.backup.age import Identities
+from appliance.age.key_pairs import Identities
 from appliance.faults import Exit, Fault
 from appliance.keys.keyset import KeyState
 from appliance.nodes.cluster import Cluster
 from appliance.ops.operations import Verb
+from appliance.ops.slots import Act, Order, SlotChanges
 from appliance.provision.plan import Policy
-from appliance.slots.locksmith import Act, Locksmith, Order
 from appliance.volume.opening import Opened
 from tests.ops.shop import Node, Shop, found_token
 from tests.volume.house import House, refused
@@ -70,7 +70,7 @@ def test_nothing_is_adopted_into_it(back: Shop) -> None:
 @pytest.mark.parametrize("act", list(Act))
 def test_no_slot_of_it_is_changed(back: Shop, act: Act) -> None:
     order = Order(act, "file", force=True, reason="meant")
-    assert locked(back, lambda opened: Locksmith(back.operations).run(opened, order)) is faults.VOLUME_OLD
+    assert locked(back, lambda opened: SlotChanges(back.operations).run(opened, order)) is faults.VOLUME_OLD
 
 
 def test_no_newer_keys_are_joined_to_it(back: Shop) -> None:

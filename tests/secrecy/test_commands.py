@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.backup.age import Identities
+from appliance.age.key_pairs import Identities
 from tests.ops.ready import adoption
 from tests.ops.shop import Node
 from tests.secrecy.neighbour import humble, seen

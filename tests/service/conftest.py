@@ -11,8 +11,8 @@ from typing import Unpack
 
 import pytest
 
+from appliance.client.admin import ask
 from appliance.faults import KleidiError
-from appliance.service.client import ask
 from tests.service.client import Client, connected
 from tests.service.journal import Journal
 from tests.service.running import Running, until

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Unpack
 
-from appliance.report import Report
-from appliance.service.client import ask
+from appliance.client.admin import ask
+from appliance.client.report import Report
 from appliance.service.server import serve
 from tests.service.client import PATIENCE_SECONDS
 from tests.service.scene import Options, Scene

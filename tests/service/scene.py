@@ -13,16 +13,16 @@ from appliance.nodes.invitation import Invitations
 from appliance.ops.operations import Operations
 from appliance.ops.workshop import Workshop
 from appliance.provision.plan import Policy, Refusal
-from appliance.service.admin import LARGEST, Admin
-from appliance.service.binding import speaks_grpc
-from appliance.service.doorman import guarded
-from appliance.service.foreman import Foreman
+from appliance.service.changes import Changes
 from appliance.service.keeper import Keeper
-from appliance.service.kms import KeyManagement
-from appliance.service.listener import Listener
-from appliance.service.nodes import Nodes
+from appliance.service.opened import OpenToken
+from appliance.service.rpc.admin import LARGEST, Admin
+from appliance.service.rpc.kms import KeyManagement
+from appliance.service.rpc.nodes import Nodes
 from appliance.service.server import Work
-from appliance.service.strongroom import Strongroom
+from appliance.service.sockets.binding import speaks_grpc
+from appliance.service.sockets.listener import Listener
+from appliance.service.sockets.peercred import guarded
 from appliance.service.tripwire import Tripwire
 from appliance.service.volume_watch import VolumeWatch
 from appliance.volume.anchor import Anchor
@@ -100,11 +100,11 @@ class Scene:
         """Join the parts as the assembly does. Needs a running event loop."""
         storage = Storage(self.volume, self.custody, self.anchor, self.expected_lineage)
         ledger = Ledger(self.volume.path / "ledger.json")
-        strongroom = Strongroom(
+        token = OpenToken(
             storage, self.engine, self.root / "memory", lambda: self.waiting_for, ledger.take_up
         )
         keeper = Keeper(
-            strongroom,
+            token,
             call_seconds=options.get("call_seconds", LONG_SECONDS),
             queue_size=options.get("queue_size", 1024),
             probe_seconds=options.get("probe_seconds", LONG_SECONDS),
@@ -112,11 +112,11 @@ class Scene:
         workshop = Workshop(storage, self.engine, self.root / "memory")
         audit = AuditLog(self.volume.path / "audit.jsonl")
         operations = Operations(workshop, audit, ledger, 0)
-        foreman, tripwire = Foreman(keeper, operations), Tripwire(keeper)
+        changes, tripwire = Changes(keeper, operations), Tripwire(keeper)
         kms = KeyManagement(keeper, ledger, tripwire)
-        admin = Admin(keeper, self.socket, foreman, ledger, tripwire)
+        admin = Admin(keeper, self.socket, changes, ledger, tripwire)
         cluster = Cluster(operations, Policy.JOIN, allow_unmounted=True)
-        nodes = Nodes(keeper, foreman, cluster, Invitations(LONG_SECONDS, time.monotonic), admin.changed)
+        nodes = Nodes(keeper, changes, cluster, Invitations(LONG_SECONDS, time.monotonic), admin.changed)
         by_hand = speaks_grpc(admin.handler(nodes.methods()), largest=LARGEST + (1 << 20))
         return (
             keeper,
@@ -126,5 +126,5 @@ class Scene:
                 ),
                 Listener(self.admin, 0o600, None, guarded(by_hand)),
             ],
-            [VolumeWatch(keeper, storage, foreman.catch_up).run, tripwire.run],
+            [VolumeWatch(keeper, storage, changes.catch_up).run, tripwire.run],
         )

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
+from appliance.client.admin import ask
+from appliance.client.report import KeyRow
 from appliance.faults import Exit, KleidiError
 from appliance.provision.plan import Refusal
-from appliance.report import KeyRow
-from appliance.service.client import ask
 from tests.service.conftest import Start
 from tests.service.running import Running
 from tests.service.scene import LINEAGE, Scene

@@ -9,11 +9,11 @@ import grpc
 import pytest
 
 from appliance import faults
+from appliance.client import admin
+from appliance.client.report import Changed
 from appliance.faults import KleidiError
 from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Command, Verb
-from appliance.report import Changed
-from appliance.service import client as admin
 from proto.admin import admin_pb2
 from tests.fakes import FakeEngine
 from tests.service.client import Client, connected

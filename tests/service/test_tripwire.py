@@ -7,10 +7,10 @@ import grpc
 import pytest
 
 from appliance import faults
+from appliance.client import admin
+from appliance.client.report import RefusedRow
 from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Command, Verb
-from appliance.report import RefusedRow
-from appliance.service import client as admin
 from appliance.service.sparing import MOST
 from appliance.service.tripwire import MOST_IDS
 from proto.kmsv2 import api_pb2 as pb

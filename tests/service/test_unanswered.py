@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
+from appliance.client import admin
+from appliance.client.knock import listener
 from appliance.faults import Fault, KleidiError
 from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Command, Verb
-from appliance.service import client
-from appliance.service.knock import listener
 from tests.service.conftest import Launch, wait_until_able
 from tests.service.running import Running, until
 from tests.service.scene import Scene
@@ -26,7 +26,7 @@ _ASK = """
 import os, sys
 from pathlib import Path
 from appliance.faults import KleidiError
-from appliance.service.client import ask
+from appliance.client.admin import ask
 os.setgroups([]); os.setgid({uid}); os.setuid({uid})
 try:
     ask(Path(sys.argv[1]))
@@ -50,8 +50,8 @@ def test_a_dead_ones_socket_is_nobody(tmp_path: Path) -> None:
     path = tmp_path / "admin.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-        assert fault_of(lambda: client.ask(path)) is faults.SERVER_UNREACHABLE
-    assert fault_of(lambda: client.ask(path)) is faults.SERVER_UNREACHABLE
+        assert fault_of(lambda: admin.ask(path)) is faults.SERVER_UNREACHABLE
+    assert fault_of(lambda: admin.ask(path)) is faults.SERVER_UNREACHABLE
 
 
 def test_who_listens_is_told_by_the_kernel(tmp_path: Path) -> None:
@@ -71,14 +71,14 @@ def test_who_listens_is_told_by_the_kernel(tmp_path: Path) -> None:
 
 
 def test_another_service_is_not_taken_for_a_server_that_is_down(running: Running) -> None:
-    assert fault_of(lambda: client.ask(running.scene.socket)) is faults.SERVER_ELSEWHERE
+    assert fault_of(lambda: admin.ask(running.scene.socket)) is faults.SERVER_ELSEWHERE
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 def test_who_may_not_enter_is_told_so(running: Running) -> None:
     scene = running.scene
     assert asked_by_nobody(scene.admin) == faults.SERVER_DENIED.id
-    # Where the modes would let him in, the doorman does not.
+    # Where the modes would let him in, the check of who connects does not.
     for path, mode in ((scene.root, 0o711), (scene.admin.parent, 0o711), (scene.admin, 0o666)):
         path.chmod(mode)
     assert asked_by_nobody(scene.admin) == faults.SERVER_DENIED.id
@@ -93,7 +93,7 @@ def test_a_server_that_dies_over_a_command_leaves_open_whether_it_was_done(
     command = Command(Verb.PROMOTE, scene.key(KeyState.STAGED).name)
     with ThreadPoolExecutor(1) as pool:
         promoting = pool.submit(
-            lambda: fault_of(lambda: client.change(scene.admin, client.change_request(command)))
+            lambda: fault_of(lambda: admin.change(scene.admin, admin.change_request(command)))
         )
         until(scene.volume.file(2).exists, "it is committed")
         process.kill()

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
-from appliance.backup.age import Identities
+from appliance.age.key_pairs import Identities
 from appliance.backup.bundle import open_bundle
+from appliance.client import admin
+from appliance.client.report import Changed
 from appliance.faults import Fault, KleidiError
 from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Command, Verb
-from appliance.report import Changed
-from appliance.service import client as admin
 from proto.admin import admin_pb2
 from tests.service.client import Client, connected
 from tests.service.conftest import Start

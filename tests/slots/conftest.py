@@ -1,4 +1,4 @@
-"""Shops with a locksmith, and a cheap scrypt where its cost is not the question."""
+"""Shops with slots, and a cheap scrypt where its cost is not the question."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from appliance.engine import SoftHsmEngine
 from tests.fakes import FakeEngine
-from tests.slots.smithy import Smithy
+from tests.slots.shop import SlotShop
 from tests.volume.conftest import memory_dir
 from tests.volume.house import House
 
@@ -20,12 +20,12 @@ def house(tmp_path: Path, memory_dir: Path) -> House:
 
 
 @pytest.fixture
-def smithy(house: House) -> Smithy:
-    return Smithy(house, FakeEngine())
+def shop(house: House) -> SlotShop:
+    return SlotShop(house, FakeEngine())
 
 
 @pytest.fixture
-def real_smithy(house: House) -> Iterator[Smithy]:
+def real_shop(house: House) -> Iterator[SlotShop]:
     engine = SoftHsmEngine()
-    yield Smithy(house, engine)
+    yield SlotShop(house, engine)
     engine.close()

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 import pytest
 
 from appliance import faults
-from appliance.backup import margin
-from appliance.backup.age import Identities
+from appliance.age import free_memory
+from appliance.age.key_pairs import Identities
 from appliance.slots import recovery
 from appliance.slots.passphrase import COST, Passphrase
 from appliance.slots.recovery import Recovery
-from tests.slots.smithy import PHRASE
+from tests.slots.shop import PHRASE
 from tests.volume.house import refused
 
 MIB = 1 << 20
@@ -41,7 +41,7 @@ def test_a_short_passphrase_is_none(text: str) -> None:
 
 def test_too_little_memory_is_noticed_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     held = Passphrase(PHRASE).hold("mine")
-    monkeypatch.setattr(margin, "free_memory", lambda: 64 * MIB - 1)
+    monkeypatch.setattr(free_memory, "bytes_left", lambda: 64 * MIB - 1)
     assert refused(lambda: Passphrase(PHRASE).hold("mine")) is faults.SLOT_MEMORY
     assert refused(lambda: Passphrase(PHRASE).recall(held.values)) is faults.SLOT_MEMORY
 

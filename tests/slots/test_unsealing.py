@@ -10,7 +10,7 @@ import pyrage
 import pytest
 
 from tests.rig import Appliance
-from tests.slots.smithy import PHRASE
+from tests.slots.shop import PHRASE
 
 PATIENCE_SECONDS = 30
 

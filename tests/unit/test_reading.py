@@ -25,13 +25,13 @@ OPENED = {
     ),
     ("softhsm/module.py", "os.open"): (1, "it is looked at before it is read: a regular file or none"),
     ("softhsm/module.py", "open"): (1, "this process's own program"),
-    ("appliance/backup/margin.py", "read_text"): (6, KERNEL),
+    ("appliance/age/free_memory.py", "read_text"): (6, KERNEL),
     ("appliance/backup/restore.py", "write_bytes"): (1, "in a directory that it has just made"),
     ("appliance/backup/restore.py", "write_text"): (1, "in a directory that it has just made"),
     ("appliance/boot.py", "open"): (1, "where the kubelet mounts the termination log"),
-    ("appliance/cli/installing.py", "write_text"): (1, OPERATOR),
+    ("appliance/cli/install.py", "write_text"): (1, OPERATOR),
     ("appliance/volume/generations.py", "os.open"): (2, CONVERTED),
-    ("appliance/service/listener.py", "os.open"): (1, CONVERTED),
+    ("appliance/service/sockets/listener.py", "os.open"): (1, CONVERTED),
     ("appliance/volume/mounts.py", "read_text"): (1, KERNEL),
 }
 LISTED = {
@@ -43,7 +43,6 @@ LISTED = {
     ("softhsm/directory.py", "iterdir"): (1, "this is the place of the room that knows no faults"),
     ("softhsm/library.py", "glob"): (1, "where a distribution puts its modules"),
     ("appliance/install/node.py", "iterdir"): (1, CONVERTED),
-    ("appliance/service/strongroom.py", "glob"): (1, CONVERTED),
 }
 
 _OPENERS = {"read_bytes", "read_text", "write_bytes", "write_text"}
@@ -114,7 +113,7 @@ def test_files_are_read_and_directories_listed_in_one_way(
         ("os.open(path, os.O_RDONLY | os.O_CREAT)", "os.open"),
         ("os.open(path, os.O_RDONLY | os.O_NOFOLLOW)", ""),
         ("token.open(pin)", ""),
-        ("strongroom.open()", ""),
+        ("token.open()", ""),
     ],
 )
 def test_what_opens_a_file_is_recognised(code: str, name: str) -> None:

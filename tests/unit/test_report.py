@@ -7,9 +7,9 @@ import pytest
 
 from appliance import faults
 from appliance.cli.stopped import from_disk
+from appliance.client.report import SCHEMA, BackupRow, RefusedRow, Report
 from appliance.faults import Exit, Fault, KleidiError
 from appliance.provision.plan import Refusal
-from appliance.report import SCHEMA, BackupRow, RefusedRow, Report
 from appliance.volume.anchor import Anchor, Memory
 from appliance.volume.custody import Custody
 from appliance.volume.generations import Volume

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
-from appliance.backup import shelf
-from appliance.backup.record import Record
+from appliance.backup import directory as backups
+from appliance.backup.verified import Record
 from appliance.faults import KleidiError
 from appliance.keys.keyset import KeySet
 from appliance.provision import note
@@ -99,7 +99,7 @@ def test_a_file_of_a_token_that_is_looked_into(tmp_path: Path, odd: Make) -> Non
 
 def test_a_bundle_on_the_shelf(tmp_path: Path, odd: Make) -> None:
     odd(tmp_path / "bundle.age")
-    fault = refused(lambda: shelf.kept(tmp_path / "bundle.age"))
+    fault = refused(lambda: backups.kept(tmp_path / "bundle.age"))
     assert fault in (faults.BACKUP_UNREADABLE, faults.BACKUP_CORRUPT)
 
 

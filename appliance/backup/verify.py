@@ -1,0 +1,85 @@
+"""Examining a bundle without restoring it: open it in memory, let a fresh process prove every key."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from appliance import faults
+from appliance.age.key_pairs import Opener
+from appliance.backup.bundle import held, open_bundle
+from appliance.faults import KleidiError
+from appliance.keys.keyset import KeySet, KeyState
+from appliance.volume import memory
+from appliance.volume.payload import Payload, TokenImage
+from appliance.volume.seal import Header
+
+
+class Prover(Protocol):
+    """What a verification needs of an engine."""
+
+    def prove(self, scratch: Path, image: TokenImage, keyset: KeySet) -> None: ...
+
+
+def examine(data: bytes, opener: Opener, prover: Prover, memory_dir: Path) -> tuple[Header, Payload]:
+    """What a bundle holds, every key of it proved by its known answer. Raises E-BACKUP-…, E-MEMORY-…."""
+    header, payload = open_bundle(data, opener)
+    with memory.room(memory_dir) as scratch:
+        try:
+            prover.prove(scratch, payload.token, payload.keyset)
+        except KleidiError as error:
+            if error.fault is not faults.TRIAL_FAILED:
+                raise
+            raise KleidiError(faults.BACKUP_INCOMPLETE, error.detail) from error
+    return header, payload
+
+
+@dataclass(frozen=True)
+class LiveKey:
+    name: str
+    key_id: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A bundle beside the keys that there are: what it *lacks* of them, and what it has *beyond* them."""
+
+    keyset: str
+    lacks: tuple[str, ...]
+    beyond: tuple[str, ...]
+    same_states: bool
+
+    @property
+    def verdict(self) -> str:
+        if self.lacks:
+            return "STALE"
+        return "AHEAD" if self.beyond else "MATCHES"
+
+    def to_text(self) -> str:
+        if self.lacks:
+            return f"STALE: lacks {', '.join(self.lacks)} of the live key set {self.keyset}"
+        if self.beyond:
+            return f"AHEAD: holds {', '.join(self.beyond)}, which the live key set {self.keyset} lacks"
+        states = "" if self.same_states else "; some keys were in another state when it was made"
+        return f"MATCHES the live key set {self.keyset}{states}"
+
+
+def compare(payload: Payload, lineage: str, keyset: str, live: Iterable[LiveKey]) -> Comparison:
+    """Raises E-BACKUP-FOREIGN when they have nothing to do with each other."""
+    if payload.keyset.lineage != lineage:
+        detail = f"{payload.keyset.lineage}, here is {lineage}"
+        raise KleidiError(faults.BACKUP_FOREIGN, detail)
+    here = [key for key in live if key.state != KeyState.DESTROYED]
+    known, inside = {key.key_id for key in here}, set(held(payload))
+    lacks = tuple(key.name for key in here if key.key_id not in inside)
+    # A key destroyed here meanwhile is no reason for alarm: that is what older backups are like.
+    gone = {key.key_id for key in live if key.state == KeyState.DESTROYED}
+    beyond = tuple(key.name for key in payload.keyset.keys if key.id in inside and key.id not in known | gone)
+    return Comparison(keyset, lacks, beyond, same_states=payload.keyset.hash == keyset)
+
+
+def missing(payload: Payload, stored: Mapping[str, int]) -> dict[str, int]:
+    """Of the key ids that objects are *stored* under, those that the bundle lacks, with their number."""
+    inside = held(payload)
+    return {key_id: count for key_id, count in sorted(stored.items()) if key_id not in inside}

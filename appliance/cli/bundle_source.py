@@ -1,0 +1,149 @@
+"""How `kleidi backup` reaches the keys: through the running server, or on the volume while none runs."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from appliance import assembly, faults, given
+from appliance.age.key_pairs import Identities, Opener, Recipients, Sealer
+from appliance.backup import bundle, directory
+from appliance.backup.report import Told, verified_keys
+from appliance.backup.verified import Verified
+from appliance.backup.verify import Comparison, LiveKey, compare, examine, missing
+from appliance.cli import reach
+from appliance.faults import KleidiError
+from appliance.ops.operations import Operations
+from appliance.settings import Settings
+from appliance.usage.counted import MAX_SIZE as MAX_USAGE
+from appliance.usage.counted import Counted
+from appliance.volume.opening import Opened
+from appliance.volume.payload import Payload
+from appliance.volume.seal import Header
+
+
+@dataclass(frozen=True)
+class Made:
+    header: Header
+    keyset: str
+    data: bytes
+
+
+def make(settings: Settings, seal_for: Sealer, reason: str, *, dry_run: bool) -> Made:
+    """A bundle for *seal_for*. A passphrase stays in this process: the server encrypts to a key of ours."""
+    if isinstance(seal_for, Recipients):
+        return _fetch(settings, seal_for, reason, dry_run=dry_run)
+    courier = Identities.generate()
+    why = f"{reason} (under a passphrase)".strip()
+    made = _fetch(settings, courier.recipients, why, dry_run=dry_run)
+    if dry_run:
+        return made
+    header, payload = bundle.open_bundle(made.data, courier)
+    return Made(header, made.keyset, bundle.make(payload, header, seal_for))
+
+
+def _fetch(settings: Settings, recipients: Recipients, reason: str, *, dry_run: bool) -> Made:
+    from appliance.client import admin
+    from proto.admin import admin_pb2
+
+    request = admin_pb2.BundleRequest(recipients=recipients.names, reason=reason, dry_run=dry_run)
+
+    def ask() -> Made:
+        reply = admin.bundle(settings.admin_socket, request)
+        return Made(Header(reply.lineage, reply.generation), reply.keyset, reply.bundle)
+
+    def take(opened: Opened, operations: Operations) -> Made:
+        kept, told = operations.workshop.storage, {"by": assembly.here(), "reason": reason}
+        data = bundle.hand_out(opened, recipients, kept, told, dry_run=dry_run)
+        return Made(opened.header, opened.payload.keyset.hash, data)
+
+    return reach.carried_out(settings, ask, take)
+
+
+def destination(where: str, header: Header) -> Path:
+    """A file that is named, or one of our own name in a directory."""
+    path = Path(where)
+    return path / directory.name(header, datetime.now(UTC)) if path.is_dir() else path
+
+
+def verify(
+    settings: Settings,
+    file: Path,
+    data: bytes,
+    key: Opener,
+    *,
+    live: bool,
+    stored: dict[str, int] | None,
+) -> Told:
+    header, payload = examine(data, key, assembly.engine(settings), settings.memory_dir)
+    lacking = None if stored is None else missing(payload, stored)
+    compared = _compared(settings, payload) if live else None
+    recorded = record(settings, header, payload, file)
+    return Told.of(
+        "verified",
+        str(file),
+        header,
+        payload,
+        verified=verified_keys(payload),
+        live=compared,
+        stored=stored,
+        missing=lacking,
+        recorded=recorded,
+        remarks=[] if recorded else ["not recorded: there is no volume here that these keys belong to"],
+    )
+
+
+def record(settings: Settings, header: Header, payload: Payload, file: Path) -> bool:
+    """Write down on this node's volume that a bundle of its lineage was verified."""
+    if lineage(settings, volume_only=True) != header.lineage:
+        return False
+    try:
+        return assembly.verified(settings).write(Verified.of(header, payload, file.name))
+    except OSError:
+        return False
+
+
+def lineage(settings: Settings, *, volume_only: bool = False) -> str | None:
+    """The node's own, as the volume's header has it, else as its anchor remembers."""
+    kept = assembly.storage(settings)
+    survey = kept.volume.survey()
+    try:
+        if survey.newest:
+            return kept.header(survey).lineage
+        known = None if volume_only else kept.anchor.read()
+    except KleidiError:
+        return None
+    return known.lineage if known else None
+
+
+def _compared(settings: Settings, payload: Payload) -> Comparison:
+    from appliance.client import admin
+
+    def ask() -> Comparison:
+        report = admin.ask(settings.admin_socket)
+        if not report.keyset:
+            raise KleidiError(faults.BACKUP_NOTHING_LIVE, report.reason_id)
+        keys = [LiveKey(row.name, row.key_id, row.state) for row in report.keys]
+        return compare(payload, report.lineage, report.keyset, keys)
+
+    def look(opened: Opened, _operations: Operations) -> Comparison:
+        keyset = opened.payload.keyset
+        keys = [LiveKey(key.name, key.id, key.state) for key in keyset.keys]
+        return compare(payload, keyset.lineage, keyset.hash, keys)
+
+    return reach.carried_out(settings, ask, look)
+
+
+def stored(usage: str, snapshot: str, prefix: str) -> dict[str, int] | None:
+    """How many objects are stored under which key id of a KMS v2 provider; None when nobody asked."""
+    if snapshot:
+        from appliance.usage.snapshot import Snapshot
+        from appliance.usage.survey import survey
+
+        with Snapshot.open(snapshot, prefix) as source:
+            return dict(survey(source, prefix).stored)
+    if not usage:
+        return None
+    counted = Counted.parse(given.read(usage, MAX_USAGE, larger=faults.USAGE_INVALID))
+    if not counted.complete or counted.key_id or not counted.rows:
+        raise KleidiError(faults.USAGE_INVALID, f"{usage}: not all of it is there")
+    return dict(counted.stored)

@@ -1,0 +1,54 @@
+"""`kleidi unseal`: opening by hand while the key file is lost."""
+
+import typer
+
+from appliance import faults, hardening
+from appliance.cli import slot_secrets
+from appliance.cli.secrets import AskPassphrase, IdentityFile, PassphraseFile
+from appliance.cli.slot_secrets import KeyFileOption
+from appliance.faults import KleidiError
+from appliance.settings import load
+from appliance.slots.keyfile import KeyFile
+from appliance.volume.custody import Custody
+
+
+def unseal(
+    *,
+    passphrase: AskPassphrase = False,
+    passphrase_file: PassphraseFile = "",
+    identity: IdentityFile = "",
+    key_file: KeyFileOption = None,
+) -> None:
+    """Open the seal by hand, for as long as the server runs; nothing of the secret is written anywhere."""
+    from appliance.client import admin
+    from proto.admin import admin_pb2
+
+    hardening.shut()
+    settings = load()
+    secret: slot_secrets.Secret
+    if identity:
+        secret = slot_secrets.recovery(identity)
+    elif key_file:
+        secret = KeyFile(Custody(slot_secrets.Kind.FILE, key_file))
+    elif passphrase or passphrase_file:
+        secret = slot_secrets.passphrase(passphrase_file, twice=False)
+    else:
+        raise KleidiError(faults.SLOT_SECRET, "--passphrase-file, --passphrase, --identity or --key-file")
+    refusal = KleidiError(faults.SLOT_WRONG, f"there is no slot of kind {secret.kind}")
+    for row in slot_secrets.rows(settings):
+        if row.kind != secret.kind:
+            continue
+        try:
+            held = secret.recall(row.values)
+            request = admin_pb2.UnsealRequest(
+                kind=held.kind, values=held.values, wrapping_key=held.wrapping_key
+            )
+            reply = admin.unseal(settings.admin_socket, request)
+        except KleidiError as error:
+            if error.fault not in (faults.SEAL_KEY_WRONG, faults.SLOT_WRONG):
+                raise
+            refusal = KleidiError(faults.SLOT_WRONG, f"none of kind {secret.kind}")
+        else:
+            typer.echo(f"{reply.state}, generation {reply.generation}")
+            return
+    raise refusal

@@ -1,0 +1,96 @@
+"""Looking at the cluster's data: which stored objects are encrypted under which key id."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appliance import faults, given
+from appliance.cli.serve import Output
+from appliance.faults import KleidiError
+from appliance.usage.tally import Tally
+
+Endpoints = Annotated[
+    str, typer.Option("--endpoints", help="etcd's client addresses, comma separated; any will do.")
+]
+Cacert = Annotated[
+    Path | None, typer.Option("--cacert", help="The CA that signed etcd's certificate, in PEM.")
+]
+Cert = Annotated[Path | None, typer.Option("--cert", help="A client certificate that etcd accepts, in PEM.")]
+Key = Annotated[Path | None, typer.Option("--key", help="Its private key, in PEM.")]
+Prefix = Annotated[str, typer.Option("--prefix", help="The API server's --etcd-prefix.")]
+FromEtcdctl = Annotated[
+    str,
+    typer.Option(
+        "--from-etcdctl", help="Read what `etcdctl get PREFIX --prefix -w json` printed: a file, or -."
+    ),
+]
+KeyId = Annotated[str, typer.Option("--key-id", help="Only what is encrypted under this key id.")]
+_Output = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
+
+LOOPBACK = "https://127.0.0.1:2379"
+REGISTRY = "/registry"
+
+
+def usage(  # one parameter for each option
+    *,
+    endpoints: Endpoints = LOOPBACK,
+    cacert: Cacert = None,
+    cert: Cert = None,
+    key: Key = None,
+    prefix: Prefix = REGISTRY,
+    from_etcdctl: FromEtcdctl = "",
+    key_id: KeyId = "",
+    output: _Output = Output.TEXT,
+) -> None:
+    """How many stored objects are encrypted under which key id; asks etcd, needs no key."""
+    if from_etcdctl:
+        tally = counted_in_document(from_etcdctl, prefix)
+    else:
+        tally = counted_in_etcd(endpoints, cacert, cert, key, prefix)
+    typer.echo(tally.to_json(key_id) if output is Output.JSON else tally.to_text(key_id))
+
+
+def counted_in_etcd(
+    endpoints: str, cacert: Path | None, cert: Path | None, key: Path | None, prefix: str
+) -> Tally:
+    """A complete tally, or a fault."""
+    from appliance.usage.endpoint import Identity
+    from appliance.usage.etcd import Etcd
+    from appliance.usage.survey import survey
+
+    etcd = Etcd([each for each in endpoints.split(",") if each], Identity(cacert, cert, key), prefix)
+    with _progress(lambda: etcd.total) as watch:
+        return survey(etcd, prefix, watch)
+
+
+def counted_in_document(name: str, prefix: str) -> Tally:
+    """A complete tally, or a fault; *name* `-` is standard input."""
+    from appliance.usage import packed
+    from appliance.usage.etcdctl import Etcdctl
+    from appliance.usage.survey import survey
+
+    with given.opened(name) as stream, _progress(lambda: 0) as watch:
+        if form := packed.form(stream.peek()[:512]):
+            raise KleidiError(
+                faults.ETCDCTL_INVALID, f"{name} is packed as {form}: give it unpacked, by a pipe and -"
+            )
+        return survey(Etcdctl(stream), prefix, watch)
+
+
+@contextmanager
+def _progress(total: Callable[[], int]) -> Iterator[Callable[[int], None] | None]:
+    """A bar on stderr where somebody watches; a total of 0 is one that nobody knows yet."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("counting"), BarColumn(), TextColumn("{task.completed:,.0f}"), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("counting", total=None)
+        yield lambda number: bar.update(task, completed=number, total=total() or None)

@@ -1,0 +1,134 @@
+"""The command line's end of the admin service."""
+
+from pathlib import Path
+
+from appliance.client.knock import ANSWER_SECONDS, answering, dialled, greet
+from appliance.client.report import BackupRow, Changed, KeyRow, LossRow, Reason, RefusedRow, Report
+from appliance.ops.operations import Command
+from proto.admin import admin_pb2
+
+# Building and trying a generation takes tenths of seconds, on a busy node with many keys some seconds.
+_CHANGE_SECONDS = 120.0
+
+
+def ask(socket: Path) -> Report:
+    """The running server's own report. Raises why there is none: E-SERVER-UNREACHABLE and its kin."""
+    with dialled(socket) as stub:
+        reply = greet(stub, socket)
+    return Report(
+        state=reply.state,
+        reason_id=reply.reason_id,
+        reason=reply.reason,
+        socket=reply.socket,
+        key_id=reply.key_id,
+        lineage=reply.lineage,
+        keyset=reply.keyset,
+        generation=reply.generation,
+        protection=reply.protection,
+        keys=[key_row(key) for key in reply.keys],
+        backup=_backup_row(reply.backup) if reply.HasField("backup") else None,
+        reasons=[Reason(each.id, each.reason) for each in reply.reasons],
+        refused=[_refused_row(each) for each in reply.refused],
+        losses=[
+            LossRow(each.unix, each.generation, each.found, list(each.keys), each.reason)
+            for each in reply.losses
+        ],
+    )
+
+
+def change(socket: Path, request: admin_pb2.ChangeRequest) -> Changed:
+    with answering(socket) as stub:
+        return _changed(stub.Change(request, timeout=_CHANGE_SECONDS))
+
+
+def adopt(socket: Path, request: admin_pb2.AdoptRequest) -> Changed:
+    with answering(socket) as stub:
+        return _changed(stub.Adopt(request, timeout=_CHANGE_SECONDS))
+
+
+def bundle(socket: Path, request: admin_pb2.BundleRequest) -> admin_pb2.BundleReply:
+    with answering(socket) as stub:
+        return stub.Bundle(request, timeout=_CHANGE_SECONDS)
+
+
+def _backup_row(backup: admin_pb2.Backup) -> BackupRow:
+    return BackupRow(backup.generation, backup.verified, backup.file, list(backup.lacks))
+
+
+def _refused_row(refused: admin_pb2.Refused) -> RefusedRow:
+    return RefusedRow(refused.sort, refused.count, refused.first, refused.last, list(refused.key_ids))
+
+
+def _changed(reply: admin_pb2.ChangeReply) -> Changed:
+    return Changed(tuple(reply.said), reply.keyset, reply.generation, key_row(reply.key))
+
+
+def check(socket: Path, request: admin_pb2.CheckRequest) -> admin_pb2.CheckReply:
+    with answering(socket) as stub:
+        return stub.Check(request, timeout=ANSWER_SECONDS)
+
+
+def change_request(command: Command) -> admin_pb2.ChangeRequest:
+    request = admin_pb2.ChangeRequest(
+        verb=command.verb,
+        key=command.key,
+        typed=command.typed,
+        expect_keyset=command.expect_keyset,
+        force=command.force,
+        without_backup=command.without_backup,
+        reason=command.reason,
+        dry_run=command.dry_run,
+    )
+    if command.stored is not None:
+        request.stored = command.stored
+    return request
+
+
+def check_request(key: str, stored: int | None) -> admin_pb2.CheckRequest:
+    request = admin_pb2.CheckRequest(key=key)
+    if stored is not None:
+        request.stored = stored
+    return request
+
+
+def key_row(key: admin_pb2.Key) -> KeyRow:
+    return KeyRow(
+        name=key.name,
+        key_id=key.key_id,
+        state=key.state,
+        since=key.since,
+        adopted=key.adopted,
+        wrapped=key.wrapped,
+        unwrapped=key.unwrapped,
+    )
+
+
+def invite(socket: Path) -> admin_pb2.InviteReply:
+    with answering(socket) as stub:
+        return stub.Invite(admin_pb2.InviteRequest(), timeout=ANSWER_SECONDS)
+
+
+def export(socket: Path, recipient: str) -> admin_pb2.ExportReply:
+    with answering(socket) as stub:
+        return stub.Export(admin_pb2.ExportRequest(recipient=recipient), timeout=_CHANGE_SECONDS)
+
+
+def join(socket: Path, bundle: bytes, *, dry_run: bool) -> Changed:
+    with answering(socket) as stub:
+        request = admin_pb2.JoinRequest(bundle=bundle, dry_run=dry_run)
+        return _changed(stub.Join(request, timeout=_CHANGE_SECONDS))
+
+
+def slots(socket: Path) -> admin_pb2.SlotsReply:
+    with answering(socket) as stub:
+        return stub.Slots(admin_pb2.SlotsRequest(), timeout=ANSWER_SECONDS)
+
+
+def change_slot(socket: Path, request: admin_pb2.ChangeSlotRequest) -> Changed:
+    with answering(socket) as stub:
+        return _changed(stub.ChangeSlot(request, timeout=_CHANGE_SECONDS))
+
+
+def unseal(socket: Path, request: admin_pb2.UnsealRequest) -> admin_pb2.UnsealReply:
+    with answering(socket) as stub:
+        return stub.Unseal(request, timeout=_CHANGE_SECONDS)

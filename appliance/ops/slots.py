@@ -1,0 +1,132 @@
+"""Adding, proving and removing slots. Each change is one committed generation; no key is touched."""
+
+import re
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from appliance import faults
+from appliance.faults import KleidiError
+from appliance.ops.operations import Operations, Outcome
+from appliance.volume.commit import Change
+from appliance.volume.opening import Opened
+from appliance.volume.seal import unseal
+from appliance.volume.slot import HeldSlot
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+
+
+class Act(StrEnum):
+    ADD = "add"
+    TEST = "test"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked for.
+
+    Add: *new*, *proved* when its key was derived from the secret a second time, from the public values alone.
+    Test: *key* as derived from the secret just now. *force* removes what the appliance opens by itself with.
+    """
+
+    act: Act
+    name: str
+    new: HeldSlot | None = None
+    proved: bool = False
+    key: bytes = field(default=b"", repr=False)
+    force: bool = False
+    reason: str = ""
+    dry_run: bool = False
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class SlotChanges:
+    """Needs the volume's lock, held by whoever calls."""
+
+    operations: Operations
+
+    def run(self, current: Opened, order: Order) -> Outcome:
+        """Do it, or raise KleidiError with nothing changed."""
+        self.operations.committer.demand(current)
+        match order.act:
+            case Act.ADD:
+                return self._add(current, order)
+            case Act.TEST:
+                return self._test(current, order)
+            case Act.REMOVE:
+                return self._remove(current, order)
+
+    def _add(self, current: Opened, order: Order) -> Outcome:
+        slots = current.payload.slots
+        if order.new is None or not _NAME.fullmatch(order.name) or order.name in map(name_of, slots):
+            raise KleidiError(faults.SLOT_NAME, order.name)
+        slot = replace(order.new, values={**order.new.values, "name": order.name})
+        said = "opens the seal" if order.proved else "is not tested yet: see `kleidi slot test`"
+        # The commit opens the sealed bytes with the new slot's key before it is one.
+        return self._commit(current, (*slots, self._marked(slot) if order.proved else slot), order, said)
+
+    def _test(self, current: Opened, order: Order) -> Outcome:
+        found = _find(current, order.name)
+        sealed = self.operations.workshop.storage.volume.read(current.header.generation)
+        try:
+            unseal(sealed, [replace(found, wrapping_key=order.key)])
+        except KleidiError as error:
+            if error.fault is not faults.SEAL_KEY_WRONG:
+                raise
+            raise KleidiError(faults.SLOT_WRONG, order.name) from error
+        slots = tuple(self._marked(slot) if slot is found else slot for slot in current.payload.slots)
+        return self._commit(current, slots, order, "opens the seal")
+
+    def _remove(self, current: Opened, order: Order) -> Outcome:
+        """Never the last one that was tested, whatever the force."""
+        found = _find(current, order.name)
+        left = tuple(slot for slot in current.payload.slots if slot is not found)
+        custody = self.operations.workshop.storage.custody
+        try:
+            key = custody.load()
+        except KleidiError:
+            # A key file that is away for a while is no reason to take its slot away.
+            by_itself, needed = None, found.kind == custody.kind
+        else:
+            by_itself = next((slot for slot in current.payload.slots if key.fits(slot)), None)
+            needed = found is by_itself
+        if not any(tested(slot) or slot is by_itself for slot in left):
+            raise KleidiError(faults.SLOT_LAST, order.name)
+        if needed and not order.force:
+            raise KleidiError(faults.SLOT_IN_USE, order.name)
+        return self._commit(current, left, order, "is gone")
+
+    def _marked(self, slot: HeldSlot) -> HeldSlot:
+        return replace(slot, values={**slot.values, "tested": str(self.operations.ledger.now().unix)})
+
+    def _commit(self, current: Opened, slots: tuple[HeldSlot, ...], order: Order, said: str) -> Outcome:
+        primary = current.payload.keyset.primary
+        sentence = f"slot {order.name} {said}"
+        if order.dry_run:
+            return Outcome(current, primary, (f"dry run: {sentence}",))
+        told: dict[str, object] = {"slot": order.name, "reason": order.reason}
+        if order.force:
+            told["force"] = True
+        # A slot that was taken away must not open the generations before.
+        change = Change(f"slot-{order.act}", order.by, told, purges=order.act is Act.REMOVE)
+        done = self.operations.committer.commit(current, replace(current.payload, slots=slots), change)
+        return Outcome(done.opened, primary, (sentence, *done.said))
+
+
+def name_of(slot: HeldSlot) -> str:
+    """The first generation's slot has no name of its own."""
+    return slot.values.get("name", slot.kind)
+
+
+def tested(slot: HeldSlot) -> bool:
+    """Whether its secret ever opened it."""
+    return "tested" in slot.values
+
+
+def _find(current: Opened, name: str) -> HeldSlot:
+    for slot in current.payload.slots:
+        if name_of(slot) == name:
+            return slot
+    known = ", ".join(map(name_of, current.payload.slots))
+    raise KleidiError(faults.SLOT_NO_SUCH, f"{name}; there are {known}")

@@ -1,0 +1,224 @@
+"""The open token and its proofs, step by step and without a clock. All of it runs on the token's thread.
+
+What was opened and proved once is not given up because of what the disk looks like later: it goes on to a
+newer generation that follows from it, and is opened again from memory when the token is lost.
+"""
+
+import contextlib
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from appliance import faults
+from appliance.faults import Fault, Kind, KleidiError
+from appliance.keys.cipher import Cipher, CipherError
+from appliance.keys.keyring import Keyring
+from appliance.keys.keyset import Key, KeySet, KeyState
+from appliance.logs import event
+from appliance.provision.plan import Refusal
+from appliance.service.standing import Standing
+from appliance.volume import durable, memory
+from appliance.volume.opening import Opened, Storage
+from appliance.volume.payload import TokenImage
+from appliance.volume.slot import Unwrapper
+
+_ORDER = list(KeyState)
+
+
+class TokenOpener(Cipher, Protocol):
+    """What the server needs of an engine: a cipher that can be opened and closed."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a call may wait for something outside of this process, and so needs a thread to wait in."""
+
+    def open(self, directory: Path, image: TokenImage) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class OpenToken:
+    """Closed until open() succeeds; from then on it holds the volume's lock, until leave()."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        engine: TokenOpener,
+        memory_dir: Path,
+        why_not_sealed: Callable[[], Refusal | None],
+        take_up: Callable[[KeySet], None] = lambda _keyset: None,
+    ) -> None:
+        """*take_up* is told of the key set each time the volume was opened, before anything is served."""
+        self._storage = storage
+        self._engine = engine
+        self._memory_dir = memory_dir
+        self._why_not_sealed = why_not_sealed
+        self._take_up = take_up
+        self._lock = contextlib.ExitStack()
+        self._lodging = contextlib.ExitStack()
+        self._room: Path | None = None
+        self._opened: Opened | None = None
+        self._keyring: Keyring | None = None
+        # What the seal was last opened with or keeps inside: the key file may go away meanwhile.
+        self._openers: Sequence[Unwrapper] = ()
+        self._warnings: tuple[Fault, ...] = ()
+
+    @property
+    def waits(self) -> bool:
+        return self._engine.waits
+
+    @property
+    def keyring(self) -> Keyring:
+        if self._keyring is None:
+            raise KleidiError(faults.TOKEN_LOST)
+        return self._keyring
+
+    @property
+    def opened(self) -> Opened:
+        """What is being served from."""
+        if self._opened is None:
+            raise KleidiError(faults.TOKEN_LOST)
+        return self._opened
+
+    def open(self) -> Standing:
+        """Open the newest generation and prove every key; raise KleidiError with the reason if not."""
+        opened = self._again() if self._opened else self._for_the_first_time()
+        self._room = self._lodging.enter_context(memory.room(self._memory_dir))
+        standing = self._enter(opened, anew=True)
+        if not self._storage.adrift(opened):
+            self._storage.forget(opened)
+        self._take_up(opened.keyset)
+        return standing
+
+    def _for_the_first_time(self) -> Opened:
+        if refusal := self._why_not_sealed():
+            raise KleidiError(refusal.fault, refusal.detail)
+        self._lock.enter_context(self._storage.volume.lock())
+        self._storage.sweep()
+        return self._storage.open(self._openers)
+
+    def _again(self) -> Opened:
+        """The token was lost, not what it was made of: the volume's newest, or the one in memory."""
+        try:
+            return self.ahead() or self.opened
+        except KleidiError as error:
+            event(logging.WARNING, "opened again from memory", detail=str(error))
+            return self.opened
+
+    def admit(self, opener: Unwrapper) -> None:
+        """Open with *opener* from here on, for the life of this process, if it opens what is there."""
+        self._storage.open([opener])
+        self._openers = [opener]
+
+    def revise(self, opened: Opened) -> None:
+        """Go on from *opened*, the same generation with something in it that could not be committed."""
+        if opened.digest == self.opened.digest:
+            self._opened = opened
+
+    def ahead(self) -> Opened | None:
+        """A newer generation that goes on from what is served, read and remembered while calls go on.
+
+        None when there is none, or when the volume is not the one that was opened. Raises KleidiError for one
+        that does not follow: whatever it is, these keys are not in it; and for one that may not outlive a
+        power cut: its keys must not be announced.
+        """
+        volume, held = self._storage.volume, self.opened
+        if volume.why_changed() or volume.survey().newest <= held.header.generation:
+            return None
+        opened = self._storage.open(self._openers)
+        _demand_successor(held, opened)
+        volume.settle()
+        return replace(opened, warnings=(*opened.warnings, *self._storage.remember(opened)))
+
+    def switch(self, opened: Opened) -> Standing:
+        """Go over to what ahead() gave while calls wait; they wait some milliseconds."""
+        # All keys of it were tried by a fresh process before the commit, so that only what encrypts is
+        # tried again here: a thousand keys would take a fifth of a second.
+        return self._enter(opened, anew=False)
+
+    def _enter(self, opened: Opened, *, anew: bool) -> Standing:
+        if anew or self._opened is None or opened.payload.token != self._opened.payload.token:
+            self._load(opened)
+        known = self._keyring.unreadable if self._keyring else frozenset()
+        self._keyring = Keyring(opened.keyset, self._engine, unreadable=known)
+        if anew:
+            self._judge(self._keyring.strangers())
+        # Written down before anything is announced: an announced key must leave a trace outside the volume.
+        remembered = self._storage.remember(opened) if anew else ()
+        warnings = tuple(dict.fromkeys((*opened.warnings, *remembered)))
+        for fault in warnings:
+            if fault.kind is not Kind.WARNING:
+                raise KleidiError(fault)  # not one to serve with; to be tried again, it may be mended
+        self.prove()
+        self._opened, self._warnings = opened, warnings
+        self._openers = opened.payload.slots or self._openers
+        return Standing(
+            reason=faults.KEY_UNREADABLE if self._keyring.unreadable else None,
+            keyset=opened.keyset,
+            generation=opened.header.generation,
+            protection=opened.protection,
+            losses=opened.payload.losses,
+        )
+
+    def warnings(self) -> dict[Fault, str]:
+        """What was found at the last opening and hurts no call, each with its detail."""
+        missing = self._storage.shortfall(self.opened) if faults.ROLLED_BACK in self._warnings else None
+        return {
+            fault: missing.why if missing and fault is faults.ROLLED_BACK else "" for fault in self._warnings
+        }
+
+    def _load(self, opened: Opened) -> None:
+        if self._room is None:
+            raise KleidiError(faults.TOKEN_LOST)
+        directory = self._room / f"generation-{opened.header.generation}-{secrets.token_hex(2)}"
+        directory.mkdir(mode=0o700)
+        self._engine.open(directory, opened.payload.token)
+        for name in durable.names(self._room, faults.MEMORY_FULL):
+            if name.startswith("generation-") and name != directory.name:
+                memory.remove(self._room / name)
+
+    def prove(self) -> None:
+        """A real round trip with the primary key, as a caller would make it."""
+        try:
+            self.keyring.probe()
+        except CipherError as error:
+            raise KleidiError(faults.TOKEN_LOST, str(error)) from error
+        except KleidiError as error:
+            lost = error.fault is faults.TOKEN_LOST
+            raise error if lost else KleidiError(faults.PRIMARY_WRONG, str(error)) from error
+
+    def close(self) -> None:
+        """Close the token. What it was made of is kept, and the volume with it, once it was proved."""
+        self._keyring, self._room = None, None
+        self._engine.close()
+        self._lodging.close()
+        if self._opened is None:
+            self._lock.close()
+
+    def leave(self) -> None:
+        """The end: nothing is held any more."""
+        self._opened = None
+        self.close()
+
+    @staticmethod
+    def _judge(strangers: list[Key]) -> None:
+        """Every key must give its known answer; only the primary key's failure stops everything."""
+        for key in strangers:
+            if key.state is KeyState.PRIMARY:
+                raise KleidiError(faults.PRIMARY_WRONG, key.id)
+            event(logging.ERROR, str(faults.KEY_UNREADABLE), key_id=key.id)
+
+
+def _demand_successor(held: Opened, opened: Opened) -> None:
+    """Raise KleidiError unless every key that is held is in *opened*, and none in an earlier state."""
+    if opened.header.lineage != held.header.lineage:
+        raise KleidiError(faults.LINEAGE_FOREIGN, f"{held.header.lineage} is served, not what was found")
+    there = {key.id: key.state for key in opened.keyset.keys}
+    for key in held.keyset.keys:
+        # Enabling a key again is the one way back, and it leads no further than to RETIRED.
+        earlier = KeyState.RETIRED if key.state is KeyState.DISABLED else key.state
+        if key.id not in there or _ORDER.index(there[key.id]) < _ORDER.index(earlier):
+            raise KleidiError(faults.VOLUME_CHANGED, f"{key.id} is {key.state} here, not in what was found")

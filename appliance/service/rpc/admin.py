@@ -1,0 +1,136 @@
+"""The admin service: what the command line asks of the running server."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import grpc
+
+from appliance import faults
+from appliance.age.key_pairs import Recipients
+from appliance.backup.verified import Coverage, Record
+from appliance.faults import KleidiError
+from appliance.keys.keyset import Key
+from appliance.ops.operations import Command, Outcome, Verb
+from appliance.service.changes import Changes
+from appliance.service.keeper import Keeper
+from appliance.service.rpc import calls
+from appliance.service.tripwire import Tripwire
+from appliance.volume.ledger import Ledger
+from appliance.volume.payload import FoundToken
+from proto.admin import admin_pb2 as pb
+
+# A token of a thousand keys has a megabyte.
+LARGEST = 8 * 1024 * 1024
+_NO_RECORD = Record()
+# Adopting brings files along and has a method of its own.
+_VERBS = set(Verb) - {Verb.ADOPT}
+
+
+@dataclass(frozen=True)
+class Admin:
+    keeper: Keeper
+    socket: Path
+    changes: Changes
+    ledger: Ledger
+    tripwire: Tripwire
+    verified: Record = _NO_RECORD
+
+    def handler(self, *more: calls.Methods) -> grpc.GenericRpcHandler:
+        methods: dict[str, calls.Method] = {
+            "Report": (pb.ReportRequest, self.report),
+            "Change": (pb.ChangeRequest, self.change),
+            "Check": (pb.CheckRequest, self.check),
+            "Adopt": (pb.AdoptRequest, self.adopt),
+            "Bundle": (pb.BundleRequest, self.bundle),
+        }
+        for others in more:
+            methods.update(others)
+        return calls.service("kleidi.admin.v1.Admin", methods, limit=LARGEST, frank=True)
+
+    async def report(self, _request: pb.ReportRequest) -> pb.ReportReply:
+        standing = self.keeper.standing()
+        reply = pb.ReportReply(
+            state=standing.state,
+            socket=str(self.socket),
+            generation=standing.generation,
+            protection=standing.protection,
+        )
+        if standing.reason is not None:
+            detail = f" ({standing.detail})" if standing.detail else ""
+            reply.reason_id, reply.reason = standing.reason.id, f"{standing.reason}{detail}"
+        for reason, more in standing.reasons:
+            reply.reasons.add(id=reason.id, reason=f"{reason} ({more})" if more else str(reason))
+        for sort, tally in self.tripwire.tallies().items():
+            reply.refused.add(sort=sort, **asdict(tally))
+        if standing.keyset is not None:
+            reply.key_id = standing.keyset.primary.id
+            reply.lineage, reply.keyset = standing.keyset.lineage, standing.keyset.hash
+            reply.keys.extend(self._key(key) for key in standing.keyset.keys)
+            for loss in standing.losses:
+                reply.losses.add(**asdict(loss))
+            if covered := Coverage.of(self.verified, standing.keyset):
+                reply.backup.generation, reply.backup.verified = covered.generation, covered.unix
+                reply.backup.file = covered.file
+                reply.backup.lacks.extend(covered.lacks)
+        return reply
+
+    async def change(self, request: pb.ChangeRequest) -> pb.ChangeReply:
+        if request.verb not in _VERBS:
+            raise KleidiError(faults.REQUEST_INVALID, f"verb {request.verb!r}")
+        command = Command(
+            Verb(request.verb),
+            key=request.key,
+            typed=request.typed,
+            expect_keyset=request.expect_keyset,
+            stored=request.stored if request.HasField("stored") else None,
+            force=request.force,
+            without_backup=request.without_backup,
+            reason=request.reason,
+            dry_run=request.dry_run,
+            by=calls.CALLER.get(),
+        )
+        return self.changed(await self.changes.change(command))
+
+    async def check(self, request: pb.CheckRequest) -> pb.CheckReply:
+        stored = request.stored if request.HasField("stored") else None
+        key, found, may_disable, may_destroy = self.changes.check(request.key, stored)
+        conditions = [pb.Condition(name=one.name, verdict=one.verdict, text=one.text) for one in found]
+        return pb.CheckReply(
+            key_id=key.id, conditions=conditions, may_disable=may_disable, may_destroy=may_destroy
+        )
+
+    async def adopt(self, request: pb.AdoptRequest) -> pb.ChangeReply:
+        found = FoundToken(dict(request.files), request.pin, request.token_label, request.key_label)
+        command = Command(Verb.ADOPT, dry_run=request.dry_run, by=calls.CALLER.get())
+        return self.changed(await self.changes.adopt(found, request.annotation, command))
+
+    async def bundle(self, request: pb.BundleRequest) -> pb.BundleReply:
+        recipients = Recipients(tuple(request.recipients))
+        by = calls.CALLER.get()
+        data, opened = await self.changes.bundle(recipients, request.reason, dry_run=request.dry_run, by=by)
+        return pb.BundleReply(
+            bundle=data,
+            lineage=opened.header.lineage,
+            generation=opened.header.generation,
+            keyset=opened.payload.keyset.hash,
+        )
+
+    def changed(self, outcome: Outcome) -> pb.ChangeReply:
+        return pb.ChangeReply(
+            said=outcome.said,
+            keyset=outcome.opened.payload.keyset.hash,
+            generation=outcome.opened.header.generation,
+            key=self._key(outcome.key),
+        )
+
+    def _key(self, key: Key) -> pb.Key:
+        use = self.ledger.use(key.id)
+        return pb.Key(
+            key_id=key.id,
+            state=key.state,
+            name=key.name,
+            since=key.since.unix,
+            adopted=key.adopted is not None,
+            wrapped=use.wrapped,
+            unwrapped=use.unwrapped,
+        )

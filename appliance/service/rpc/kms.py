@@ -1,0 +1,63 @@
+"""Kubernetes KMS v2: protobuf in, one keyring call, protobuf out."""
+
+import grpc
+
+from appliance import faults
+from appliance.faults import KleidiError
+from appliance.service.keeper import Keeper
+from appliance.service.rpc import answers, calls
+from appliance.service.tripwire import Tripwire
+from appliance.volume.ledger import Ledger
+from proto.kmsv2 import api_pb2 as pb
+
+VERSION = "v2"
+# The API server's largest request is some 34 KiB: ciphertext and key id 1 KiB each, annotations 32 KiB.
+_LARGEST = 128 * 1024
+
+
+class KeyManagement:
+    """The three methods that the API server calls."""
+
+    def __init__(
+        self, keeper: Keeper, ledger: Ledger | None = None, tripwire: Tripwire | None = None
+    ) -> None:
+        self._keeper = keeper
+        self._ledger = ledger or Ledger()
+        self._tripwire = tripwire or Tripwire(keeper)
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        return calls.service(
+            "v2.KeyManagementService",
+            {
+                "Status": (pb.StatusRequest, self.status),
+                "Encrypt": (pb.EncryptRequest, self.encrypt),
+                "Decrypt": (pb.DecryptRequest, self.decrypt),
+            },
+            limit=_LARGEST,
+        )
+
+    async def status(self, _request: pb.StatusRequest) -> pb.StatusResponse:
+        """From the last proof, at once. Without a key to announce the reason is the error itself."""
+        standing = self._keeper.standing()
+        if not standing.serves or standing.keyset is None:
+            raise KleidiError(standing.reason or faults.STARTING, standing.detail)
+        # Whatever stands here makes the API server's /readyz and /healthz fail, so it must hurt a call.
+        healthz = answers.text(standing.failing) if standing.failing else "ok"
+        return pb.StatusResponse(version=VERSION, healthz=healthz, key_id=standing.keyset.primary.id)
+
+    async def encrypt(self, request: pb.EncryptRequest) -> pb.EncryptResponse:
+        wrapped = await self._keeper.call(lambda keyring: keyring.wrap(request.plaintext))
+        self._ledger.wrapped(wrapped.key_id)
+        return pb.EncryptResponse(ciphertext=wrapped.envelope, key_id=wrapped.key_id)
+
+    async def decrypt(self, request: pb.DecryptRequest) -> pb.DecryptResponse:
+        annotations = dict(request.annotations)
+        try:
+            plaintext = await self._keeper.call(
+                lambda keyring: keyring.unwrap(request.key_id, request.ciphertext, annotations)
+            )
+        except KleidiError as error:
+            self._tripwire.touch(error.fault, request.key_id)
+            raise
+        self._ledger.unwrapped(request.key_id)
+        return pb.DecryptResponse(plaintext=plaintext)
