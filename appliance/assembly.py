@@ -169,10 +169,10 @@ def serve(settings: Settings) -> None:
     """Answer the API server and the command line until SIGTERM."""
     from appliance.nodes.invitation import Invitations
     from appliance.ops.slots import SlotChanges
-    from appliance.service import health
+    from appliance.service import health, limits
     from appliance.service.changes import Changes
     from appliance.service.ledger_saver import keep_ledger
-    from appliance.service.rpc.admin import LARGEST, Admin
+    from appliance.service.rpc.admin import Admin
     from appliance.service.rpc.kms import KeyManagement
     from appliance.service.rpc.nodes import Nodes
     from appliance.service.rpc.slots import Slots
@@ -203,7 +203,7 @@ def serve(settings: Settings) -> None:
         nodes = Nodes(kept, changes, cluster(settings, ours), invitations, admin.changed)
         slots = Slots(kept, changes, SlotChanges(ours), seal_key_watch, admin.changed)
         operators = admin.handler(nodes.methods(), slots.methods())
-        by_hand = speaks_grpc(operators, largest=LARGEST + (1 << 20))
+        by_hand = speaks_grpc(operators, largest=limits.BY_HAND)
         await run(
             kept,
             [

@@ -10,11 +10,13 @@ from appliance.faults import Exit
 from appliance.manifests.description import Description, Role, User
 from appliance.manifests.distribution import Distribution, files
 from appliance.manifests.pod import static_pod
+from appliance.service import limits
 from appliance.settings import CONFIG_FILE, PREFIX, Settings
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 README = CHECKOUT / "README.md"
 ERRORS = CHECKOUT / "docs" / "errors.md"
+LIMITS = CHECKOUT / "docs" / "limits.md"
 MANIFESTS = CHECKOUT / "container" / "manifests"
 _MARKS = "<!-- settings -->\n", "<!-- /settings -->"
 
@@ -29,6 +31,33 @@ by `make docs`.
 
 | code | meaning |
 |---|---|
+"""
+
+_LIMITS_HEAD = """\
+# Limits
+
+What a caller can make the appliance hold is bounded, well inside the 384 MiB of its pod, and what is beyond a
+bound is refused. Written from appliance/service/limits.py by `make docs`.
+
+## Ours, refused in our words
+
+| limit | value | what a caller sees | why |
+|---|---|---|---|
+"""
+_LIMITS_SET = """
+## The transport's, set on purpose
+
+gRPC's core answers these by itself, ahead of any code of ours: without an id, without a line in our log.
+Where two values stand, the second is the admin socket's.
+
+| argument | value | what a caller sees | why |
+|---|---|---|---|
+"""
+_LIMITS_LEFT = """
+## The transport's, left as they are
+
+| argument | default | what a caller sees | why |
+|---|---|---|---|
 """
 
 
@@ -74,6 +103,21 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] + "."
 
 
+def limits_page() -> str:
+    queue = Settings.model_fields["queue_size"].default
+    text = _LIMITS_HEAD
+    for name, value, seen, why in limits.ours(queue):
+        text += f"| {name} | {value} | {seen} | {why} |\n"
+    text += _LIMITS_SET
+    for kms, admin in zip(limits.table(), limits.table(limits.BY_HAND), strict=True):
+        values = dict.fromkeys([f"{kms.value:,}", f"{admin.value:,}"])
+        text += f"| `{kms.name}` | {' · '.join(values)} | {kms.seen} | {kms.why} |\n"
+    text += _LIMITS_LEFT
+    for limit in limits.LEFT:
+        text += f"| `{limit.name}` | {limit.default} | {limit.seen} | {limit.why} |\n"
+    return text
+
+
 def manifests() -> dict[Path, str]:
     """What `kleidi manifests DISTRIBUTION --first` writes for each of them, and the pod in every variant."""
     texts = {
@@ -91,6 +135,7 @@ def manifests() -> dict[Path, str]:
 if __name__ == "__main__":
     README.write_text(readme(README.read_text()))
     ERRORS.write_text(errors())
+    LIMITS.write_text(limits_page())
     for path, text in manifests().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

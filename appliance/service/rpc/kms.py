@@ -4,6 +4,7 @@ import grpc
 
 from appliance import faults
 from appliance.faults import KleidiError
+from appliance.service import limits
 from appliance.service.keeper import Keeper
 from appliance.service.rpc import answers, calls
 from appliance.service.tripwire import Tripwire
@@ -11,8 +12,6 @@ from appliance.volume.ledger import Ledger
 from proto.kmsv2 import api_pb2 as pb
 
 VERSION = "v2"
-# The API server's largest request is some 34 KiB: ciphertext and key id 1 KiB each, annotations 32 KiB.
-_LARGEST = 128 * 1024
 
 
 class KeyManagement:
@@ -33,7 +32,7 @@ class KeyManagement:
                 "Encrypt": (pb.EncryptRequest, self.encrypt),
                 "Decrypt": (pb.DecryptRequest, self.decrypt),
             },
-            limit=_LARGEST,
+            limit=limits.REQUEST,
         )
 
     async def status(self, _request: pb.StatusRequest) -> pb.StatusResponse:
