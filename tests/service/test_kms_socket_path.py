@@ -99,6 +99,7 @@ def test_a_directory_made_anew_gets_its_socket_and_still_only_one_server(
     with pytest.raises(KleidiError) as caught:
         asyncio.run(open_another(running.scene))
     assert caught.value.fault is faults.SOCKET_IN_USE
+    assert caught.value.detail == f"{path}, process {os.getpid()}"
     assert path.stat().st_ino == before
 
 
@@ -132,6 +133,7 @@ def test_a_live_program_at_our_path_is_not_robbed_at_the_start_either(scene: Sce
         with pytest.raises(KleidiError) as caught:
             running.join()
         assert caught.value.fault is faults.SOCKET_IN_USE
+        assert caught.value.detail == f"{scene.socket}, process {os.getpid()}"
         assert scene.socket.stat().st_ino == before
 
 

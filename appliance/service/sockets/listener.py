@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from appliance import faults
+from appliance import faults, holder
 from appliance.endpoint import HIDDEN_NAME_SIZE
 from appliance.faults import KleidiError
 from appliance.service.sockets.binding import Bind, Bound
@@ -55,10 +55,14 @@ class Listener:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise KleidiError(faults.SOCKET_IN_USE, str(self.path)) from error
+            raise KleidiError(faults.SOCKET_IN_USE, self._held(holder.of_lock(self._lock))) from error
         # The lock is no proof either: its directory may have been made anew, or the other is no kleidi.
         if _answers(self.path):
-            raise KleidiError(faults.SOCKET_IN_USE, str(self.path))
+            raise KleidiError(faults.SOCKET_IN_USE, self._held())
+
+    def _held(self, locked: str = "") -> str:
+        """Where, and by whom as far as the kernel tells."""
+        return ", ".join(filter(None, (str(self.path), locked or holder.of_socket(self.path))))
 
     async def keep(self, seconds: float, grace: float) -> str:
         """Look after the path once, *seconds* from now: publish it again when it is gone or dead.
