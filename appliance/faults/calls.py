@@ -9,6 +9,9 @@ _M = Kind.MALFORMED
 REQUEST_INVALID = fault("E-REQUEST-INVALID", _M, Exit.ERROR,
     "the request is not the message that KMS v2 defines",
     "Check which client connects to this socket")
+REQUEST_UNFINISHED = fault("E-REQUEST-UNFINISHED", _M, Exit.ERROR,
+    "the request did not arrive in full while many others came",
+    "Check which client connects to this socket")
 PLAINTEXT_SIZE = fault("E-PLAINTEXT-SIZE", _M, Exit.ERROR,
     "the plaintext must be 1 to 995 bytes",
     "The API server sends 32")

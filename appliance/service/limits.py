@@ -16,6 +16,8 @@ _KIB = 1024
 # each, annotations 32 KiB. The transport takes in somewhat more, so that a refusal is in our own words.
 REQUEST = 40 * _KIB
 MESSAGE = 64 * _KIB
+# Requests that are partly here. Times MESSAGE: 16 MiB.
+ARRIVING = 256
 # What operators send by hand: a bundle of 8 MiB at most, and what is around it.
 BY_HAND = 9 * _KIB * _KIB
 CONNECTIONS = 1088
@@ -184,6 +186,12 @@ def ours(queue: int) -> tuple[tuple[str, str, str, str], ...]:
             f"{REQUEST:,} bytes",
             _says(faults.REQUEST_INVALID),
             "the API server's largest is some 34 KiB",
+        ),
+        (
+            "requests that are only partly here",
+            f"{ARRIVING:,}",
+            f"the oldest of them: {_says(faults.REQUEST_UNFINISHED)}",
+            "each may hold as many bytes as a message may have; one that was sent is here at once",
         ),
         (
             "calls that wait for the token, `KLEIDI_QUEUE_SIZE`",

@@ -14,7 +14,9 @@ from google.protobuf.message import DecodeError, Message
 from appliance import faults
 from appliance.faults import Fault, Kind, KleidiError
 from appliance.logs import event, log
+from appliance.service import limits
 from appliance.service.rpc import answers
+from appliance.service.rpc.intake import Intake
 from appliance.service.sockets import peercred
 from appliance.service.sparing import Sparing
 
@@ -36,10 +38,12 @@ def service(name: str, methods: Methods, limit: int, *, frank: bool = False) -> 
 
     Requests have *limit* bytes at most. A *frank* service tells details as well: it talks to operators alone.
     """
+    intake = Intake(limits.ARRIVING)
     handlers: dict[str, grpc.RpcMethodHandler[bytes, Message]] = {
-        method: grpc.unary_unary_rpc_method_handler(
+        # On the wire no other than a call of one message; but it is we who ask for that message (intake.py).
+        method: grpc.stream_unary_rpc_method_handler(
             # Requests arrive as bytes: a message that cannot be parsed gets our answer, not the library's.
-            _handler(method, request, handler, limit, frank=frank),
+            _handler(method, request, handler, limit, intake, frank=frank),
             response_serializer=lambda reply: reply.SerializeToString(),
         )
         for method, (request, handler) in methods.items()
@@ -48,14 +52,15 @@ def service(name: str, methods: Methods, limit: int, *, frank: bool = False) -> 
 
 
 def _handler(
-    method: str, request: type[Message], handler: Handler, limit: int, *, frank: bool
+    method: str, request: type[Message], handler: Handler, limit: int, intake: Intake, *, frank: bool
 ) -> Callable[..., Awaitable[Message]]:
     sparing = Sparing()
 
-    async def answer(data: bytes, context: _Context) -> Message:
+    async def answer(_messages: object, context: _Context) -> Message:
         started = time.perf_counter()
         uid = ""
         try:
+            data = await intake.take(context)
             remaining = context.time_remaining()
             if remaining is not None and remaining <= 0:
                 raise KleidiError(faults.CALLER_GONE)
