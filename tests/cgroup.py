@@ -1,6 +1,5 @@
 """A real memory cgroup: what the kernel of a node does to a pod, with a limit, a peak and an OOM kill."""
 
-import os
 import secrets
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ _PATIENCE_SECONDS = 10.0
 
 
 class MemoryGroup:
-    """A cgroup with *limit* bytes of memory and no swap, removed at the end. Its processes must have ended."""
+    """A cgroup with *limit* bytes of memory and no swap, removed at the end, when its processes are."""
 
     def __init__(self, limit: int) -> None:
         self._version = 1 if (_ROOT / "memory").is_dir() else 2
@@ -87,4 +86,4 @@ def _parent(version: int) -> Path:
     ]
     inner = _ROOT / own.lstrip("/")
     # A group with processes of its own cannot have children with a limit (cgroups(7), no internal processes).
-    return inner if os.path.samefile(inner, _ROOT) else inner.parent
+    return inner if inner.samefile(_ROOT) else inner.parent

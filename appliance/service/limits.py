@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from appliance import faults
 from appliance.faults import Fault
-from appliance.service import answers
+from appliance.service.rpc import answers
 
 _KIB = 1024
 # What the three methods take. The API server's largest request is some 34 KiB: ciphertext and key id 1 KiB
@@ -22,7 +22,8 @@ ARRIVING = 256
 BY_HAND = 9 * _KIB * _KIB
 CONNECTIONS = 1088
 _METADATA = 12 * _KIB
-_WAITING = 2048
+_STREAMS = 256
+_WAITING = 10 * _STREAMS
 _DROPPED = "the connection is closed"
 
 
@@ -66,9 +67,10 @@ def table(message: int = MESSAGE) -> tuple[Limit, ...]:
         ),
         Limit(
             "grpc.max_concurrent_streams",
-            100,
+            _STREAMS,
             "nothing: a client keeps the rest in a queue of its own, inside their deadlines",
-            "one process answers; more under way on one connection are not answered sooner",
+            "Status comes on the same connection and must not stand behind calls that wait for a slow token: "
+            "well above what an API server has under way",
         ),
         Limit(
             "grpc.http.overload_protection",
@@ -80,9 +82,9 @@ def table(message: int = MESSAGE) -> tuple[Limit, ...]:
         Limit(
             "grpc.server.max_pending_requests",
             _WAITING,
-            "`CANCELLED`; twenty full connections at one moment bring it about",
+            "`CANCELLED`; ten full connections at one moment bring it about",
             "calls that nobody has looked at yet. Each takes some 20 KiB, and who stands behind "
-            "two thousand will not be answered within the API server's three seconds",
+            "twenty-five hundred will not be answered within the API server's three seconds",
         ),
         Limit(
             "grpc.server.max_pending_requests_hard_limit",

@@ -38,12 +38,12 @@ def service(name: str, methods: Methods, limit: int, *, frank: bool = False) -> 
 
     Requests have *limit* bytes at most. A *frank* service tells details as well: it talks to operators alone.
     """
-    intake = Intake(limits.ARRIVING)
+    intake = Intake(limits.ARRIVING, limit)
     handlers: dict[str, grpc.RpcMethodHandler[bytes, Message]] = {
         # On the wire no other than a call of one message; but it is we who ask for that message (intake.py).
         method: grpc.stream_unary_rpc_method_handler(
             # Requests arrive as bytes: a message that cannot be parsed gets our answer, not the library's.
-            _handler(method, request, handler, limit, intake, frank=frank),
+            _handler(method, request, handler, intake, frank=frank),
             response_serializer=lambda reply: reply.SerializeToString(),
         )
         for method, (request, handler) in methods.items()
@@ -52,7 +52,7 @@ def service(name: str, methods: Methods, limit: int, *, frank: bool = False) -> 
 
 
 def _handler(
-    method: str, request: type[Message], handler: Handler, limit: int, intake: Intake, *, frank: bool
+    method: str, request: type[Message], handler: Handler, intake: Intake, *, frank: bool
 ) -> Callable[..., Awaitable[Message]]:
     sparing = Sparing()
 
@@ -64,7 +64,7 @@ def _handler(
             remaining = context.time_remaining()
             if remaining is not None and remaining <= 0:
                 raise KleidiError(faults.CALLER_GONE)
-            message = _parse(request, data, limit)
+            message = _parse(request, data)
             if frank:
                 CALLER.set(peercred.caller_of(context.peer()))
             uid = answers.printable(getattr(message, "uid", ""))
@@ -90,10 +90,7 @@ def _handler(
     return answer
 
 
-def _parse(request: type[Q], data: bytes, limit: int) -> Q:
-    # Looked at here and not by gRPC's core, which would answer in its own words, without a line in our log.
-    if len(data) > limit:
-        raise KleidiError(faults.REQUEST_INVALID, f"{len(data)} bytes, at most {limit} are taken")
+def _parse(request: type[Q], data: bytes) -> Q:
     try:
         return request.FromString(data)
     except DecodeError as error:
