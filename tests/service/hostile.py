@@ -60,6 +60,11 @@ class Hostile:
         self.closed = False
         writer.write(PREFACE + SETTINGS)
 
+    @property
+    def under_way(self) -> int:
+        """Calls that have not been refused."""
+        return len(self._open)
+
     def call(self, count: int, announced: int, *metadata: tuple[str, str]) -> None:
         """Open *count* calls, each with a message of *announced* bytes to come."""
         block = headers(ENCRYPT, *metadata)
