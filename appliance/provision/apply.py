@@ -9,8 +9,9 @@ from typing import Protocol
 from appliance.faults import KleidiError
 from appliance.keys.keyset import Key, KeySet, KeyState
 from appliance.provision.observe import observe
-from appliance.provision.plan import Policy, Refusal, Step, plan
+from appliance.provision.plan import Plan, Policy, Refusal, Step, plan
 from appliance.volume import memory
+from appliance.volume.generations import digest
 from appliance.volume.opening import Opened, Storage
 from appliance.volume.payload import Payload, TokenImage
 from appliance.volume.seal import Header, seal, unseal
@@ -54,19 +55,22 @@ class Provisioner:
         try:
             with self._storage.volume.lock():
                 # Once more under the lock: somebody else may have been faster.
-                for step in self._steps():
-                    self._take(step)
-                return self._finish()
+                steps = self._steps()
+                first = Step.MAKE_FIRST_GENERATION in steps
+                return self._finish(self._first(steps) if first else self._again())
         except KleidiError:
             # A running server has the lock, or the volume is read-only now: what is sealed can be opened.
             if not sealed:
                 raise
             return self._storage.open()
 
-    def _finish(self) -> Opened:
-        """Open what there is and complete what an interrupted run left undone."""
+    def _again(self) -> Opened:
         opened = self._storage.open()
         self._storage.sweep()
+        return opened
+
+    def _finish(self, opened: Opened) -> Opened:
+        """Complete what an interrupted run left undone."""
         warnings = self._storage.remember(opened)
         return replace(opened, warnings=tuple(dict.fromkeys((*opened.warnings, *warnings))))
 
@@ -77,18 +81,14 @@ class Provisioner:
             raise KleidiError(steps.fault, steps.detail)
         return steps
 
-    def _take(self, step: Step) -> None:
-        match step:
-            case Step.CREATE_SEAL_KEY:
-                self._storage.custody.create()
-            case Step.MAKE_FIRST_GENERATION:
-                self._storage.sweep()
-                self._make_first_generation()
-            case Step.VERIFY:
-                self._storage.open()
+    def _first(self, steps: Plan) -> Opened:
+        """Build in memory, seal, and let a fresh process try the sealed form before it is committed.
 
-    def _make_first_generation(self) -> None:
-        """Build in memory, seal, and let a fresh process try the sealed form before it is committed."""
+        Nothing is read again behind the commit: an error there would tell of a failure where there is none.
+        """
+        if Step.CREATE_SEAL_KEY in steps:
+            self._storage.custody.create()
+        self._storage.sweep()
         custody_key = self._storage.custody.load()
         lineage, object_id = secrets.token_hex(6), secrets.token_hex(16)
         with memory.room(self._memory_dir) as scratch:
@@ -97,8 +97,11 @@ class Provisioner:
             slot = custody_key.hold()
             payload = Payload(KeySet(lineage, (key,)), image, (slot,))
             sealed = seal(Header(lineage, 1), payload.to_bytes(), [slot])
-            opened = Payload.from_bytes(unseal(sealed, [custody_key])[1])
-            self._maker.prove(scratch, opened.token, opened.keyset)
+            header, content = unseal(sealed, [custody_key])
+            payload = Payload.from_bytes(content)
+            self._maker.prove(scratch, payload.token, payload.keyset)
         for hook in self._before:
-            hook(Header(lineage, 1), payload)
+            hook(header, payload)
+        protection = self._storage.protection(header)
         self._storage.volume.commit(1, sealed)
+        return Opened(header, payload, protection, digest=digest(sealed))

@@ -110,8 +110,8 @@ class Committer:
         sealed = seal(header, ours.to_bytes(), ours.slots)
         if Payload.from_bytes(unseal(sealed, ours.slots)[1]) != ours:
             raise AssertionError("a sealed payload came back changed")
+        protection = self.storage.protection(header)
         self.storage.volume.commit(header.generation, sealed)
-        protection = self.storage.custody.protection(self.storage.volume.path)
         return self._behind(Opened(header, ours, protection, digest=digest(sealed)), change)
 
     def _begin(self, change: Change, header: Header, lost: str = "") -> Head:

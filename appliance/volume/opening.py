@@ -82,7 +82,7 @@ class Storage:
         payload = Payload.from_bytes(content)
         if header.generation != survey.newest or header.lineage != payload.keyset.lineage:
             raise KleidiError(faults.SEAL_CORRUPT, "its name, header and payload differ")
-        opened = Opened(header, payload, self._protection(header), digest=digest(sealed))
+        opened = Opened(header, payload, self.protection(header), digest=digest(sealed))
         return replace(opened, warnings=(*self.recognise(header, opened), *self._held_against_log(payload)))
 
     def why_gone(self, slots: Sequence[HeldSlot]) -> str:
@@ -216,7 +216,8 @@ class Storage:
                 raise
             return []
 
-    def _protection(self, header: Header) -> str:
+    def protection(self, header: Header) -> str:
+        """How far the seal key is: "none", "memory", "same-disk" or "other-disk"; empty when unknown."""
         # Whatever else is configured: a key on the volume opens it for whoever has the volume.
         if any(slot.kind == "volume" for slot in header.slots):
             return "none"

@@ -10,7 +10,7 @@ from appliance.faults import Exit
 from tests.faults.matrix import Outcome, Scene, every_other, turning_points
 from tests.faults.traced import Point, tracer, written_paths
 from tests.faults.verbs import INSTALLATION, KEYS, VERBS
-from tests.faults.ways import EIO, ENOSPC, KILL, Way
+from tests.faults.ways import EIO, ENOSPC, KILL, UNREADABLE, Way
 from tests.volume.house import KLEIDI, House
 
 Scenes = Callable[[str], Scene]
@@ -66,6 +66,10 @@ def test_a_first_boot_says_what_a_failing_disk_kept_it_from(scene: Scenes) -> No
             assert again or "E-ANCHOR-UNWRITABLE" in outcome.ended.said, outcome
         else:
             assert outcome.ended.code not in (Exit.ERROR, Exit.USAGE)
+
+
+def test_a_first_boot_that_is_done_is_not_told_as_failed_when_the_disk_can_not_be_read(scene: Scenes) -> None:
+    held(scene("provision").sweep(UNREADABLE), at_least=20)
 
 
 # ---- the order of things
