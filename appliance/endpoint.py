@@ -34,6 +34,9 @@ def socket_path(text: str) -> Path:
             raise EndpointError(f"{text!r} is not a URL") from error
         if url.scheme != "unix" or url.netloc or url.query or url.fragment or "?" in text or "#" in text:
             raise EndpointError(f"{text!r} must be a path or unix:///path, without host, '?' and '#'")
+        # Before anything is decoded: Go takes `unix:%2fa` for opaque, which has no path.
+        if not url.path.startswith("/"):
+            raise EndpointError(f"{text!r} must be a path or unix:///path")
         try:
             path = unquote(url.path, errors="strict")
         except UnicodeDecodeError as error:

@@ -119,6 +119,7 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=8).map("".join))
 @example("unix:////a")
+@example("unix:%2fa")
 def test_the_result_is_an_absolute_path_and_what_a_strict_reading_says(text: str) -> None:
     try:
         path = socket_path(text)
