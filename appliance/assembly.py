@@ -20,9 +20,10 @@ from appliance.provision import note
 from appliance.provision.observe import observe, why_not_sealed
 from appliance.provision.plan import Refusal, plan
 from appliance.settings import Settings
+from appliance.volume import memory
 from appliance.volume.anchor import Anchor
 from appliance.volume.audit import AuditLog, Head
-from appliance.volume.commit import Committer
+from appliance.volume.commit import Committer, Done
 from appliance.volume.custody import Custody
 from appliance.volume.generations import AUDIT, LEDGER, VERIFIED, Volume
 from appliance.volume.ledger import Ledger
@@ -51,26 +52,25 @@ def waiting_for(settings: Settings) -> Refusal | None:
     return refusal
 
 
-def provision(settings: Settings) -> Opened:
+def provision(settings: Settings) -> Done:
     """Bring the volume to its first generation if policy and evidence allow; verify it if it has one."""
     from appliance.provision.apply import Provisioner
 
     hardening.shut()
     provisioner = Provisioner(
-        storage(settings),
-        SoftHsmEngine(settings.softhsm_module),
-        settings.memory_dir,
-        settings.provision,
-        allow_unmounted=settings.allow_unmounted,
-        before=automatic_backup(settings),
+        committer(settings), engine(settings), settings.provision, here(), settings.allow_unmounted
     )
     try:
-        opened = provisioner.run()
+        done = provisioner.run()
     except KleidiError as error:
         note.leave(settings.memory_dir, error)
         raise
     note.clear(settings.memory_dir)
-    return opened
+    return done
+
+
+def committer(settings: Settings) -> Committer:
+    return Committer(storage(settings), engine(settings), settings.memory_dir, automatic_backup(settings))
 
 
 def automatic_backup(settings: Settings) -> tuple[Automatic, ...]:
@@ -90,8 +90,7 @@ def here() -> str:
 
 
 def restorer(settings: Settings) -> Restorer:
-    committer = Committer(storage(settings), engine(settings), settings.memory_dir)
-    return Restorer(committer, settings.allow_unmounted, by=here())
+    return Restorer(committer(settings), settings.allow_unmounted, by=here())
 
 
 def audit_log(settings: Settings) -> AuditLog:
@@ -120,7 +119,6 @@ def operations(settings: Settings, counted: Ledger, locked: Storage) -> Operatio
     engine = SoftHsmEngine(settings.softhsm_module)
     return Operations(
         Workshop(locked, engine, settings.memory_dir),
-        audit_log(settings),
         counted,
         int(settings.destroy_wait_hours * 3600),
         backed_up=verified(settings).covers,

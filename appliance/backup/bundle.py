@@ -12,7 +12,6 @@ whoever has unpacked it by hand.
 
 import hashlib
 import json
-import logging
 import tarfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -55,24 +54,17 @@ def unpacked(data: bytes, opener: Opener) -> dict[str, bytes]:
         raise KleidiError(faults.BACKUP_CORRUPT, f"no plain tar: {error}") from error
 
 
-def hand_out(
-    opened: Opened, seal_for: Sealer, storage: Storage, told: Mapping[str, object], *, dry_run: bool
+def hand_out(  # noqa: PLR0913  what is given to whom, and what is written down of it
+    opened: Opened, seal_for: Sealer, storage: Storage, by: str, reason: str, *, dry_run: bool
 ) -> bytes:
-    """All keys of an open volume for *seal_for*; written down before anybody has them, with what is *told*.
-
-    Above all when the volume is not there any more: what is in memory may be all that is left.
-    """
+    """All keys of an open volume for *seal_for*; written down before anybody has them."""
     data = make(opened.payload, opened.header, seal_for)
     if len(data) > MAX_SIZE:
         raise KleidiError(faults.BACKUP_FAILED, f"{len(data)} bytes, a bundle has {MAX_SIZE} at most")
     if dry_run:
         return b""
-    told = {**told, "generation": opened.header.generation, "keyset": opened.keyset.hash}
     recipients = list(getattr(seal_for, "names", ()))
-    if adrift := storage.adrift(opened):
-        event(logging.WARNING, "a backup is made without a line in the audit log", detail=adrift, **told)
-    else:
-        storage.audit.append("backup", recipients=recipients, **told)
+    storage.note(opened, "backup", by, recipients=recipients, reason=reason)
     return data
 
 

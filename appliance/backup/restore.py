@@ -29,8 +29,8 @@ class Restorer:
 
     committer: Committer
     allow_unmounted: bool
+    by: str
     verb: str = "restore"
-    by: str = ""
 
     @property
     def storage(self) -> Storage:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from appliance import faults, hardening, regular
+from appliance import assembly, faults, hardening, regular
 from appliance.backup.bundle import MAX_SIZE
 from appliance.cli import reach
 from appliance.cli.secrets import read
@@ -57,7 +57,7 @@ def adopt(
         annotation=annotation,
         dry_run=dry_run,
     )
-    command = Command(Verb.ADOPT, dry_run=dry_run)
+    command = Command(Verb.ADOPT, dry_run=dry_run, by=assembly.here())
     changed = reach.carried_out(
         settings,
         lambda: admin.adopt(settings.admin_socket, request),

@@ -52,8 +52,8 @@ def _fetch(settings: Settings, recipients: Recipients, reason: str, *, dry_run: 
         return Made(Header(reply.lineage, reply.generation), reply.keyset, reply.bundle)
 
     def take(opened: Opened, operations: Operations) -> Made:
-        kept, told = operations.workshop.storage, {"by": assembly.here(), "reason": reason}
-        data = bundle.hand_out(opened, recipients, kept, told, dry_run=dry_run)
+        kept, by = operations.workshop.storage, assembly.here()
+        data = bundle.hand_out(opened, recipients, kept, by, reason, dry_run=dry_run)
         return Made(opened.header, opened.payload.keyset.hash, data)
 
     return reach.carried_out(settings, ask, take)

@@ -37,7 +37,7 @@ def provision(*, keep_trying: _KeepTrying = False) -> None:
     said = ""
     while True:
         try:
-            opened = assembly.provision(settings)
+            done = assembly.provision(settings)
         except KleidiError as error:
             if not (keep_trying and _may_heal(error)):
                 raise
@@ -46,9 +46,9 @@ def provision(*, keep_trying: _KeepTrying = False) -> None:
             said = str(error)
             time.sleep(_RETRY_SECONDS)
         else:
-            for fault in opened.warnings:
-                logs.event(logging.WARNING, str(fault))
-            keyset = opened.payload.keyset
+            for said in dict.fromkeys((*map(str, done.opened.warnings), *done.said)):
+                logs.event(logging.WARNING, said)
+            keyset = done.opened.payload.keyset
             logs.event(logging.INFO, "provisioned", key_id=keyset.primary.id, keyset=keyset.hash)
             return
 

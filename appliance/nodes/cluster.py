@@ -1,13 +1,11 @@
 """Giving the keys to another node, and taking them from one."""
 
-import logging
 from dataclasses import dataclass, replace
 
 from appliance.age.key_pairs import Recipients
 from appliance.backup.bundle import make
 from appliance.backup.restore import Restorer
 from appliance.keys.keyset import KeySet, KeyState
-from appliance.logs import event
 from appliance.nodes import merge
 from appliance.nodes.evidence import steps_to_join
 from appliance.ops.operations import Operations, Outcome
@@ -35,7 +33,7 @@ class Cluster:
         """Whether there is a seal, open or not."""
         return self.operations.workshop.storage.volume.survey().state is VolumeState.SEALED
 
-    def export(self, current: Opened, recipient: str, by: str = "") -> tuple[bytes, Outcome]:
+    def export(self, current: Opened, recipient: str, by: str) -> tuple[bytes, Outcome]:
         """All keys for that *recipient* alone. Needs the volume's lock."""
         sealer = Recipients((recipient,))
         adrift = self.operations.workshop.storage.adrift(current)
@@ -46,18 +44,13 @@ class Cluster:
                 current = replace(current, payload=payload)
             else:
                 current = self._commit(current, payload, "share", by, destroyed=False).opened
-        keyset, header = current.payload.keyset, current.header
-        told = {"by": by, "recipient": recipient, "keyset": keyset.hash, "generation": header.generation}
-        if adrift:
-            # The volume is not ours to write on, and these may be the only keys that are left.
-            event(logging.WARNING, "keys are exported without a line in the audit log", detail=adrift, **told)
-        else:
-            self.operations.audit.append("node-export", phase="done", **told)
-        bundle = make(current.payload, header, sealer)
+        keyset = current.payload.keyset
+        self.operations.workshop.storage.note(current, "node-export", by, recipient=recipient)
+        bundle = make(current.payload, current.header, sealer)
         said = f"{len(keyset.keys)} keys of lineage {keyset.lineage} for {recipient}"
         return bundle, Outcome(current, keyset.primary, (said,))
 
-    def enter(self, payload: Payload, *, dry_run: bool, by: str = "") -> Outcome:
+    def enter(self, payload: Payload, *, dry_run: bool, by: str) -> Outcome:
         """Bring an empty volume its first generation. Takes the lock; a kill leaves it empty or sealed."""
         workshop = self.operations.workshop
         storage, lineage = workshop.storage, payload.keyset.lineage
@@ -70,7 +63,7 @@ class Cluster:
         # A count of this node's own, that goes on from what is remembered of the volume before.
         generation = (seen.remembered.generation if seen.remembered else 0) + 1
         header = Header(lineage, generation)
-        restorer = Restorer(self.operations.committer, self.allow_unmounted, "node-join", by)
+        restorer = Restorer(self.operations.committer, self.allow_unmounted, by, "node-join")
         done = restorer.run(header, ours, source=_SOURCE, dry_run=dry_run)
         verb = "would join" if dry_run else "joined"
         said = f"{verb} lineage {lineage} with {len(ours.keyset.keys)} keys"
@@ -78,7 +71,7 @@ class Cluster:
             return Outcome(Opened(Header(lineage, 0), ours, ""), ours.keyset.primary, (said,))
         return Outcome(done.opened, ours.keyset.primary, (said, *done.said))
 
-    def update(self, current: Opened, payload: Payload, *, dry_run: bool, by: str = "") -> Outcome:
+    def update(self, current: Opened, payload: Payload, *, dry_run: bool, by: str) -> Outcome:
         """Go over to a newer key set of the same lineage, as the next generation. Needs the lock."""
         self.operations.committer.demand(current)
         held = current.payload.keyset

@@ -11,7 +11,6 @@ from appliance.keys import adopted, key_id, lifecycle
 from appliance.keys.keyset import Adopted, Key, KeySet, KeyState
 from appliance.ops import check
 from appliance.ops.workshop import Workshop
-from appliance.volume.audit import AuditLog
 from appliance.volume.commit import Change, Committer, Hook
 from appliance.volume.ledger import Ledger
 from appliance.volume.opening import Opened
@@ -64,7 +63,6 @@ class Operations:
     """
 
     workshop: Workshop
-    audit: AuditLog
     ledger: Ledger
     destroy_wait_seconds: int
     backed_up: Callable[[KeySet], bool | None] = lambda _keyset: None

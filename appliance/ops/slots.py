@@ -1,11 +1,13 @@
 """Adding, proving and removing slots. Each change is one committed generation; no key is touched."""
 
+import logging
 import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from appliance import faults
 from appliance.faults import KleidiError
+from appliance.logs import event
 from appliance.ops.operations import Operations, Outcome
 from appliance.volume.commit import Change
 from appliance.volume.opening import Opened
@@ -56,6 +58,13 @@ class SlotChanges:
                 return self._test(current, order)
             case Act.REMOVE:
                 return self._remove(current, order)
+
+    def unsealed(self, current: Opened, kind: str, by: str) -> None:
+        """Write down who opened it by hand. That this cannot be written is no reason to close it again."""
+        try:
+            self.operations.workshop.storage.note(current, "unseal", by, kind=kind)
+        except KleidiError as error:
+            event(logging.WARNING, "unseal without a line in the audit log", detail=str(error), by=by)
 
     def _add(self, current: Opened, order: Order) -> Outcome:
         slots = current.payload.slots

@@ -1,9 +1,12 @@
 """Looking at the volume and what surrounds it, without touching anything."""
 
+from dataclasses import replace
+
 from appliance import faults
 from appliance.faults import KleidiError
 from appliance.provision.plan import Observation, Plan, Policy, Refusal, Step
 from appliance.volume.anchor import Memory
+from appliance.volume.generations import Survey
 from appliance.volume.opening import Storage
 
 
@@ -11,7 +14,7 @@ def observe(storage: Storage, policy: Policy, *, allow_unmounted: bool) -> Obser
     remembered, readable = _anchor(storage)
     return Observation(
         policy=policy,
-        survey=storage.volume.survey(),
+        survey=_survey(storage),
         seal_key=storage.custody.look(),
         seal_key_used=storage.custody.used(),
         remembered=remembered,
@@ -19,6 +22,12 @@ def observe(storage: Storage, policy: Policy, *, allow_unmounted: bool) -> Obser
         expected_lineage=storage.expected_lineage,
         allow_unmounted=allow_unmounted,
     )
+
+
+def _survey(storage: Storage) -> Survey:
+    """A first boot that was cut off left its beginning in the log, which tells of no earlier key."""
+    survey = storage.volume.survey()
+    return replace(survey, traces=False) if survey.traces and storage.only_begun() else survey
 
 
 def _anchor(storage: Storage) -> tuple[Memory | None, bool]:

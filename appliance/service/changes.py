@@ -38,9 +38,9 @@ class Changes:
         self, recipients: Recipients, reason: str, *, dry_run: bool, by: str
     ) -> tuple[bytes, Opened]:
         """All keys for *recipients*, and what they were taken from."""
-        storage, told = self._operations.workshop.storage, {"by": by, "reason": reason}
+        storage = self._operations.workshop.storage
         return await self.do(
-            lambda opened: (hand_out(opened, recipients, storage, told, dry_run=dry_run), opened)
+            lambda opened: (hand_out(opened, recipients, storage, by, reason, dry_run=dry_run), opened)
         )
 
     async def catch_up(self) -> None:

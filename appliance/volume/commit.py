@@ -3,7 +3,8 @@
     where it began? · audit: begin · seal · each slot opens it · a fresh process tries every key · backups ·
     where it began? · rename ← the commit point · remember · prune · audit: done
 
-Whatever fails before the rename has changed nothing; what fails behind it is told beside what was done.
+The first generation takes it too, made here or brought. Whatever fails before the rename has changed
+nothing; what fails behind it is told beside what was done.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +20,8 @@ from appliance.volume.audit import Head
 from appliance.volume.generations import digest
 from appliance.volume.opening import Opened, Storage
 from appliance.volume.payload import Payload, TokenImage
-from appliance.volume.seal import Header, seal, unseal
+from appliance.volume.seal import Header, read_header, seal, unseal
+from appliance.volume.traces import PROVISION
 
 # Enough to look back by hand.
 _KEPT_GENERATIONS = 3
@@ -35,17 +37,22 @@ class Prover(Protocol):
 
 @dataclass(frozen=True)
 class Change:
-    """What the audit log is told of a change: *op*, who asked for it, and more.
+    """What the audit log is told of a change: *op*, *by* whom (`uid:pid`), and at its end *made*.
 
     *purges*: no generation before it may stay, for what was taken away must not open or be found in them.
     *accepts*: that something is missing which was seen here, is what the change is about.
     """
 
     op: str
-    by: str = ""
+    by: str
     told: Mapping[str, object] = field(default_factory=dict)
+    made: Mapping[str, object] = field(default_factory=dict)
     purges: bool = False
     accepts: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.by:
+            raise AssertionError(f"{self.op}: somebody must have asked for it")
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Committer:
-    """Needs the volume's lock, held by whoever calls. *before* is run ahead of every commit but the first."""
+    """Needs the volume's lock, held by whoever calls. *before* is run ahead of every commit."""
 
     storage: Storage
     prover: Prover
@@ -82,11 +89,33 @@ class Committer:
         Unless that is E-VOLUME-UNSURE: then it is there, and may not outlive a power cut.
         """
         self.demand(start, accepts=change.accepts)
-        if not payload.slots:
-            raise AssertionError("a seal without a slot opens for nobody")
         header = Header(start.header.lineage, self.storage.next_generation(start))
         head = self._begin(change, header, self.storage.log_lost(start.payload))
         payload = replace(payload, audit=head)
+        sealed = self._tried(header, payload)
+        self.demand(start, accepts=change.accepts)
+        self.storage.volume.commit(header.generation, sealed)
+        opened = Opened(read_header(sealed), payload, start.protection, start.warnings, digest(sealed))
+        return self._behind(opened, change)
+
+    def first(self, header: Header, payload: Callable[[], Payload], change: Change) -> Done:
+        """Bring a volume without keys its first generation: *payload* is asked for once that has begun."""
+        self.storage.volume.demand_unchanged()
+        # The first thing to be written: from here on nobody takes this volume for a new one. A first boot
+        # that is tried without end began once, and its own beginning does not stand in its way.
+        begun = change.op == PROVISION and self.storage.only_begun()
+        head = self.storage.audit.head() if begun else self._begin(change, header)
+        ours = replace(payload(), audit=head)
+        sealed = self._tried(header, ours)
+        protection = self.storage.protection(header)
+        self.storage.volume.commit(header.generation, sealed)
+        opened = Opened(read_header(sealed), ours, protection, digest=digest(sealed))
+        return self._behind(opened, change)
+
+    def _tried(self, header: Header, payload: Payload) -> bytes:
+        """*payload* sealed: opened by each slot, tried by a fresh process, and backed up."""
+        if not payload.slots:
+            raise AssertionError("a seal without a slot opens for nobody")
         sealed = seal(header, payload.to_bytes(), payload.slots)
         # Opened with the slots' keys and not with what is in hand: each slot must open it.
         for slot in payload.slots:
@@ -96,23 +125,7 @@ class Committer:
             self.prover.prove(scratch, payload.token, payload.keyset)
         for hook in self.before:
             hook(header, payload)
-        self.demand(start, accepts=change.accepts)
-        self.storage.volume.commit(header.generation, sealed)
-        opened = Opened(header, payload, start.protection, start.warnings, digest(sealed))
-        return self._behind(opened, change)
-
-    def first(self, header: Header, payload: Callable[[], Payload], change: Change) -> Done:
-        """Bring an empty volume its first generation: keys from elsewhere that were proved already."""
-        self.storage.volume.demand_unchanged()
-        # The first thing to be written: from here on nobody takes this volume for a new one.
-        head = self._begin(change, header)
-        ours = replace(payload(), audit=head)
-        sealed = seal(header, ours.to_bytes(), ours.slots)
-        if Payload.from_bytes(unseal(sealed, ours.slots)[1]) != ours:
-            raise AssertionError("a sealed payload came back changed")
-        protection = self.storage.protection(header)
-        self.storage.volume.commit(header.generation, sealed)
-        return self._behind(Opened(header, ours, protection, digest=digest(sealed)), change)
+        return sealed
 
     def _begin(self, change: Change, header: Header, lost: str = "") -> Head:
         """*lost* is what the log lacked: from here on the seal knows it as it is now, so it is told."""
@@ -128,7 +141,8 @@ class Committer:
         warnings = tuple(dict.fromkeys((*self.storage.recognise(opened.header, opened), *remembered)))
         said = [str(fault) for fault in warnings if fault not in known]
         try:
-            self.storage.audit.append(change.op, phase="done", **self._told(change, opened.header))
+            told = self._told(change, opened.header)
+            self.storage.audit.append(change.op, phase="done", **told, **change.made)
         except KleidiError as error:
             # What begins it in the log names the generation it led to.
             said.append(f"it is done, but the audit log does not say so ({error.detail})")

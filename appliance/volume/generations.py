@@ -27,8 +27,9 @@ _LAST = 99_999_999
 # A token of a thousand keys has a megabyte.
 _MOST = 32 << 20
 _LOCK = "lock"
-# `seal.key` is the demo slot's, `lost+found` the filesystem's.
-_HARMLESS = {_LOCK, "lost+found", "seal.key", "seal.key.used"}
+# `seal.key` and its mark are the demo slot's, `lost+found` the filesystem's.
+_HARMLESS = {_LOCK, "lost+found", "seal.key"}
+_USED = "seal.key.used"
 # Written only once there was a generation: without one they tell that it is gone.
 TRACES = AUDIT, LEDGER, VERIFIED = "audit.jsonl", "ledger.json", "verified.json"
 
@@ -85,8 +86,13 @@ class Volume:
             writable=os.access(self.path, os.W_OK | os.X_OK),
             newest=max(generations, default=0),
             strangers=strangers,
-            traces=any(_is_trace(name) or name == "seal.key.used" for name in names),
+            traces=any(map(_is_trace, names)),
         )
+
+    def traces(self) -> list[str]:
+        """The names of what is there only once there was a generation. Raises E-VOLUME-UNREADABLE."""
+        with durable.translated_as(faults.VOLUME_UNREADABLE):
+            return sorted(filter(_is_trace, self._names()))
 
     @staticmethod
     def _is_ours(name: str) -> bool:
@@ -253,7 +259,7 @@ def _inode(status: os.stat_result) -> tuple[int, int]:
 
 
 def _is_trace(name: str) -> bool:
-    return name in TRACES or number_of(name) > 0
+    return name in TRACES or name == _USED or number_of(name) > 0
 
 
 def _shown(name: str) -> str:

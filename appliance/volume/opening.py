@@ -1,6 +1,7 @@
 """Opening the volume's newest generation, the same way at the first boot and at the hundredth."""
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.keys.keyset import KeySet, KeyState
+from appliance.logs import event
 from appliance.volume import durable, traces
 from appliance.volume.anchor import Anchor, Memory
 from appliance.volume.audit import AuditLog, Head
@@ -195,6 +197,25 @@ class Storage:
         remembered = known.version if known and known.lineage == opened.header.lineage else 0
         on_volume = traces.highest_version(opened.header.lineage, files)
         return max(opened.keyset.newest, remembered, on_volume)
+
+    def only_begun(self) -> bool:
+        """Whether all that the volume tells of is a first boot that was cut off before it made a key."""
+        try:
+            alone = self.volume.traces() == [AUDIT] and self.audit.verify() == 1
+            return alone and traces.only_begun(self.audit.tail(1))
+        except KleidiError:
+            return False
+
+    def note(self, opened: Opened, op: str, by: str, **told: object) -> None:
+        """Write down that somebody is given what is *opened*. Needs the lock; raises E-AUDIT-FAILED.
+
+        Where the volume is not ours to write on, in our own log: what is in memory may be all that is left.
+        """
+        told = {"by": by, "generation": opened.header.generation, "keyset": opened.keyset.hash, **told}
+        if adrift := self.adrift(opened):
+            event(logging.WARNING, f"{op} without a line in the audit log", detail=adrift, **told)
+        else:
+            self.audit.append(op, phase="done", **told)
 
     @property
     def audit(self) -> AuditLog:

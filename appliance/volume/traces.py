@@ -14,6 +14,8 @@ from appliance import regular
 from appliance.keys.keyset import KeySet
 from appliance.volume.anchor import Memory
 
+# What the audit log calls a first boot.
+PROVISION = "provision"
 # Of each file no more than this is looked at, from its end: a log's older parts tell of older keys.
 _MOST = 64 << 20
 
@@ -66,3 +68,8 @@ def logged_generation(entries: Iterable[dict[str, object]]) -> int:
     """The highest generation that the audit log says was committed."""
     done = (entry.get("generation") for entry in entries if entry.get("phase") == "done")
     return max((number for number in done if type(number) is int), default=0)
+
+
+def only_begun(entries: Iterable[dict[str, object]]) -> bool:
+    """Whether a log tells of nothing but a first boot that was cut off before it made a key. Pure."""
+    return [(entry.get("op"), entry.get("phase")) for entry in entries] == [(PROVISION, "begin")]

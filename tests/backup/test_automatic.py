@@ -3,7 +3,9 @@
 import errno
 import os
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from appliance.assembly import automatic_backup
 from appliance.backup import directory
 from appliance.backup.bundle import open_bundle
 from appliance.backup.directory import Automatic
+from appliance.backup.restore import Restorer
 from appliance.faults import KleidiError
 from appliance.settings import Settings, load
 from appliance.volume.seal import Header
@@ -93,10 +96,29 @@ def test_the_newest_is_the_one_made_last_of_this_lineage(tmp_path: Path) -> None
 def test_a_first_key_that_cannot_be_backed_up_is_not_made(house: House, automatic: Automatic) -> None:
     automatic.directory.joinpath("kleidi").mkdir(exist_ok=True)
     lost = Automatic(automatic.recipients, automatic.directory / "gone", lambda: NOW)
-    provisioner = house.provisioner(FakeEngine())
-    provisioner._before = (lost,)  # noqa: SLF001  the house knows nothing of backups
+    provisioner = house.provisioner(FakeEngine(), before=(lost,))
     assert refused(provisioner.run) is faults.BACKUP_FAILED
     assert not list(house.volume.glob("*.seal"))
+
+
+def test_what_is_brought_back_is_backed_up_first_like_any_other(
+    house: House, automatic: Automatic, identity: Identities
+) -> None:
+    lost = Automatic(automatic.recipients, automatic.directory / "gone", lambda: NOW)
+    automatic = replace(automatic, directory=automatic.directory / "bundles")
+    automatic.directory.mkdir()
+    for before, fault in ((lost, faults.BACKUP_FAILED), (automatic, None)):
+        committer = house.committer(before=(before,))
+        restorer = Restorer(committer, allow_unmounted=True, by="0:1")
+        if fault:
+            again = partial(restorer.run, HEADER, PAYLOAD, source="a file", dry_run=False)
+            assert refused(again) is fault
+            assert not list(house.volume.glob("*.seal"))
+        else:
+            restorer.run(HEADER, PAYLOAD, source="a file", dry_run=False)
+    (path,) = automatic.directory.iterdir()
+    header, payload = open_bundle(path.read_bytes(), identity)
+    assert (header, payload.keyset) == (HEADER, PAYLOAD.keyset)
 
 
 # ---- settings

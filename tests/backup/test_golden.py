@@ -22,7 +22,7 @@ GOLDEN = Path(__file__).parent / "golden"
 def restored(house: House, engine: SoftHsmEngine) -> Opened:
     identity = Identities.parse((GOLDEN / "TEST-ONLY-identity.txt").read_text())
     header, payload = examine((GOLDEN / "bundle-v1.age").read_bytes(), identity, engine, house.memory)
-    restorer = Restorer(house.committer(engine), allow_unmounted=True)
+    restorer = Restorer(house.committer(engine), allow_unmounted=True, by="0:1")
     done = restorer.run(header, payload, source="golden", dry_run=False)
     assert done is not None
     return done.opened

@@ -13,7 +13,6 @@ from appliance.client.report import BackupRow, Report
 from appliance.keys.keyset import Key, KeySet, KeyState
 from appliance.ops.operations import Command, Operations, Verb
 from appliance.ops.workshop import Workshop
-from appliance.volume.audit import AuditLog
 from appliance.volume.generations import Volume, VolumeState
 from appliance.volume.ledger import Ledger
 from appliance.volume.opening import Opened
@@ -135,12 +134,11 @@ class Desk:
         self.record = Record(house.volume / "verified.json")
         self.audit = house.volume / "audit.jsonl"
         self.seen: list[Header] = []
-        opened = house.provisioner().run()
+        opened = house.provisioner().run().opened
         self.opened: Opened = opened
         self.storage = house.storage()
         self.operations = Operations(
             Workshop(self.storage, FakeEngine(), house.memory),
-            AuditLog(self.audit),
             Ledger(),
             0,
             backed_up=self.record.covers,
@@ -149,7 +147,7 @@ class Desk:
         )
 
     def run(self, verb: Verb, key: str = "", *, without_backup: bool = False) -> None:
-        command = Command(verb, key=key, without_backup=without_backup)
+        command = Command(verb, key=key, without_backup=without_backup, by="0:1")
         with self.storage.volume.lock():
             self.opened = self.operations.run(self.opened, command).opened
 

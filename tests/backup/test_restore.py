@@ -15,13 +15,14 @@ from appliance.provision.plan import Policy
 from appliance.volume.anchor import Memory
 from appliance.volume.audit import AuditLog
 from appliance.volume.seal import Header
+from tests.fakes import FakeEngine
 from tests.volume.house import LINEAGE, OTHER_LINEAGE, PAYLOAD, House, refused
 
 HEADER = Header(LINEAGE, 7)
 
 
 def restorer(house: House, *, allow_unmounted: bool = True, expected: str | None = None) -> Restorer:
-    return Restorer(house.committer(expected=expected), allow_unmounted)
+    return Restorer(house.committer(expected=expected), allow_unmounted, "0:1")
 
 
 def restore(house: House, header: Header = HEADER) -> None:
@@ -145,9 +146,10 @@ def test_an_interrupted_restore_keeps_anybody_from_making_another_key(house: Hou
 
 def test_waiting_times_begin_again(house: House) -> None:
     """A key disabled elsewhere must not be destroyable at once: the clock of time served is this node's."""
-    (key,) = PAYLOAD.keyset.keys
-    old = Key(LINEAGE, 2, KeyState.DISABLED, "k2", b"answer", Moment(1000, 5000))
-    payload = replace(PAYLOAD, keyset=KeySet(LINEAGE, (key, old)))
+    (key,), engine = PAYLOAD.keyset.keys, FakeEngine()
+    old = Key(LINEAGE, 2, KeyState.DISABLED, "k2", engine.generate("k2"), Moment(1000, 5000))
+    token = replace(PAYLOAD.token, files={**PAYLOAD.token.files, **engine.image().files})
+    payload = replace(PAYLOAD, keyset=KeySet(LINEAGE, (key, old)), token=token)
     done = restorer(house).run(HEADER, payload, source="", dry_run=False)
     assert done is not None
     assert [each.since.served for each in done.opened.keyset.keys] == [0, 0]

@@ -69,17 +69,17 @@ def join(words: tuple[str, ...]) -> None:
         kept = assembly.storage(settings)
         cluster = assembly.cluster(settings, assembly.operations(settings, assembly.ledger(settings), kept))
         if not cluster.holds_keys():
-            cluster.enter(payload, dry_run=False)
+            cluster.enter(payload, dry_run=False, by=assembly.here())
             return
         with assembly.offline(settings) as (opened, operations):
-            assembly.cluster(settings, operations).update(opened, payload, dry_run=False)
+            assembly.cluster(settings, operations).update(opened, payload, dry_run=False, by=assembly.here())
 
 
 def export(words: tuple[str, ...]) -> None:
     """RECIPIENT FILE: as the server hands out its keys and the command line writes them."""
     recipient, file = words
     with _ending() as settings, assembly.offline(settings) as (opened, operations):
-        bundle, _ = assembly.cluster(settings, operations).export(opened, recipient)
+        bundle, _ = assembly.cluster(settings, operations).export(opened, recipient, assembly.here())
         directory.put(Path(file), bundle)
 
 

@@ -28,16 +28,16 @@ class Member(Shop):
 
     def export(self, recipient: str) -> bytes:
         with self.storage.volume.lock():
-            return self.cluster.export(self.storage.open(), recipient)[0]
+            return self.cluster.export(self.storage.open(), recipient, "0:1")[0]
 
     def join(self, bundle: bytes, *, dry_run: bool = False) -> Outcome:
         """As the server does it, in both of its states."""
         _, payload = self.invitations.read(bundle)
         if not self.cluster.holds_keys():
-            outcome = self.cluster.enter(payload, dry_run=dry_run)
+            outcome = self.cluster.enter(payload, dry_run=dry_run, by="0:1")
         else:
             with self.storage.volume.lock():
-                outcome = self.cluster.update(self.storage.open(), payload, dry_run=dry_run)
+                outcome = self.cluster.update(self.storage.open(), payload, dry_run=dry_run, by="0:1")
         if not dry_run:
             self.invitations.close()
         return outcome
@@ -70,7 +70,7 @@ class Newcomer(Member):
         self.clocks = Clocks(house.volume / "ledger.json")
         self.audit = AuditLog(house.volume / "audit.jsonl")
         workshop = Workshop(self.storage, engine, house.memory)
-        self.operations = Operations(workshop, self.audit, self.clocks, WAIT_SECONDS)
+        self.operations = Operations(workshop, self.clocks, WAIT_SECONDS)
         self.prepare(policy)
 
     def expecting(self, lineage: str) -> "Newcomer":

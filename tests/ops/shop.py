@@ -61,15 +61,16 @@ class Shop:
         self.clocks = Clocks(house.volume / "ledger.json")
         self.audit = AuditLog(house.volume / "audit.jsonl")
         workshop = Workshop(self.storage, engine, house.memory)
-        self.operations = Operations(workshop, self.audit, self.clocks, WAIT_SECONDS)
+        self.operations = Operations(workshop, self.clocks, WAIT_SECONDS)
 
     def run(self, verb: Verb, key: str = "", **options: object) -> Outcome:
+        command = Command(verb, key, **{"by": "0:1", **options})  # type: ignore[arg-type]
         with self.storage.volume.lock():
-            return self.operations.run(self.storage.open(), Command(verb, key, **options))  # type: ignore[arg-type]
+            return self.operations.run(self.storage.open(), command)
 
     def adopt(self, found: FoundToken, annotation: str = "", *, dry_run: bool = False) -> Outcome:
         with self.storage.volume.lock():
-            command = Command(Verb.ADOPT, dry_run=dry_run)
+            command = Command(Verb.ADOPT, dry_run=dry_run, by="0:1")
             return self.operations.adopt(self.storage.open(), found, annotation, command)
 
     def refused(self, verb: Verb, key: str = "", **options: object) -> Fault:

@@ -32,11 +32,11 @@ def test_a_life_from_the_command_line(node: Node) -> None:
     (line,) = refused.stderr.splitlines()
     assert "E-KEY-ID-MISMATCH" in line
 
-    assert node.kleidi("audit", "verify").stdout.startswith("ok, 6 entries")
+    assert node.kleidi("audit", "verify").stdout.startswith("ok, 8 entries")
     tail = node.kleidi("audit", "tail", "-n", "1").stdout
     assert " disable done kleidi/" in tail
     fields = json.loads(node.kleidi("audit", "verify", "-o", "json").stdout)
-    assert {"schema": "kleidi.audit/v1", "ok": True, "entries": 6, "from": 1}.items() <= fields.items()
+    assert {"schema": "kleidi.audit/v1", "ok": True, "entries": 8, "from": 1}.items() <= fields.items()
 
 
 def test_a_count_that_is_no_proof_says_why(node: Node) -> None:

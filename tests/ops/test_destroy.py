@@ -145,4 +145,4 @@ def test_a_whole_life_on_the_real_token(real_shop: Shop) -> None:
     shop.run(Verb.ENABLE, "v1")
     assert shop.opens(*written)
     assert [key.state for key in shop.keyset.keys].count(KeyState.PRIMARY) == 1
-    assert shop.audit.verify() == 16
+    assert shop.audit.verify() == 18

@@ -69,20 +69,20 @@ def test_nothing_is_adopted_into_it(back: Shop) -> None:
 
 @pytest.mark.parametrize("act", list(Act))
 def test_no_slot_of_it_is_changed(back: Shop, act: Act) -> None:
-    order = Order(act, "file", force=True, reason="meant")
+    order = Order(act, "file", force=True, reason="meant", by="0:1")
     assert locked(back, lambda opened: SlotChanges(back.operations).run(opened, order)) is faults.VOLUME_OLD
 
 
 def test_no_newer_keys_are_joined_to_it(back: Shop) -> None:
     cluster = Cluster(back.operations, Policy.JOIN, allow_unmounted=True)
-    found = locked(back, lambda opened: cluster.update(opened, opened.payload, dry_run=False))
+    found = locked(back, lambda opened: cluster.update(opened, opened.payload, dry_run=False, by="0:1"))
     assert found is faults.VOLUME_OLD
 
 
 def test_it_is_not_shared(back: Shop) -> None:
     cluster = Cluster(back.operations, Policy.JOIN, allow_unmounted=True)
     (recipient,) = Identities.generate().recipients.names
-    assert locked(back, lambda opened: cluster.export(opened, recipient)) is faults.VOLUME_OLD
+    assert locked(back, lambda opened: cluster.export(opened, recipient, "0:1")) is faults.VOLUME_OLD
 
 
 def accept(shop: Shop) -> None:

@@ -26,7 +26,6 @@ from appliance.service.sockets.peercred import guarded
 from appliance.service.tripwire import Tripwire
 from appliance.service.volume_watch import VolumeWatch
 from appliance.volume.anchor import Anchor
-from appliance.volume.audit import AuditLog
 from appliance.volume.custody import Custody
 from appliance.volume.generations import Volume
 from appliance.volume.ledger import Ledger
@@ -110,8 +109,7 @@ class Scene:
             probe_seconds=options.get("probe_seconds", LONG_SECONDS),
         )
         workshop = Workshop(storage, self.engine, self.root / "memory")
-        audit = AuditLog(self.volume.path / "audit.jsonl")
-        operations = Operations(workshop, audit, ledger, 0)
+        operations = Operations(workshop, ledger, 0)
         changes, tripwire = Changes(keeper, operations), Tripwire(keeper)
         kms = KeyManagement(keeper, ledger, tripwire)
         admin = Admin(keeper, self.socket, changes, ledger, tripwire)

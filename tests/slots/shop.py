@@ -36,7 +36,7 @@ class SlotShop(Shop):
 
     def order(self, act: Act, name: str, **options: object) -> Outcome:
         with self.storage.volume.lock():
-            return self.slot_changes.run(self.storage.open(), Order(act, name, **options))  # type: ignore[arg-type]
+            return self.slot_changes.run(self.storage.open(), Order(act, name, **{"by": "0:1", **options}))  # type: ignore[arg-type]
 
     def denied(self, act: Act, name: str, **options: object) -> Fault:
         """The fault that it ends with; nothing that lasts may have changed."""

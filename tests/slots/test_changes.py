@@ -30,7 +30,7 @@ def test_every_kind_opens_by_itself_and_goes_on_doing_so(real_shop: SlotShop, tm
     for name, secret in ways.items():
         assert shop.opened_with(secret, name) == shop.storage.open().payload
     assert shop.opens(before, shop.wrap())
-    assert shop.audit.verify() == 2 * 5
+    assert shop.audit.verify() == 2 * 6
 
 
 def test_a_new_seal_key_leaves_the_keys_alone(real_shop: SlotShop, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_the_configured_slot_stays_unless_it_is_meant(shop: SlotShop, tmp_path: 
     held = shop.storage.open([Custody("file", tmp_path / "away").load()])
     from appliance.ops.slots import Order  # noqa: PLC0415
 
-    fault = refused(lambda: shop.slot_changes.run(held, Order(Act.REMOVE, "file")))
+    fault = refused(lambda: shop.slot_changes.run(held, Order(Act.REMOVE, "file", by="0:1")))
     assert fault is faults.SLOT_IN_USE
     (tmp_path / "away").rename(shop.house.seal_key)
     shop.order(Act.REMOVE, "file", force=True, reason="meant")
@@ -127,5 +127,5 @@ def test_each_change_is_one_generation_written_down_twice(shop: SlotShop) -> Non
     assert shop.generations[-1] == 2
     shop.order(Act.REMOVE, "passphrase")
     assert shop.generations == [3]
-    assert shop.audit.verify() == 4
+    assert shop.audit.verify() == 6
     assert PHRASE not in shop.audit.path.read_text()

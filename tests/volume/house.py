@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import pytest
 
@@ -15,7 +15,7 @@ from appliance.keys.keyset import KeySet
 from appliance.provision.apply import Provisioner, TokenMaker
 from appliance.provision.plan import Policy
 from appliance.volume.anchor import Anchor
-from appliance.volume.commit import Committer
+from appliance.volume.commit import Committer, Hook, Prover
 from appliance.volume.custody import Custody
 from appliance.volume.generations import Volume
 from appliance.volume.opening import Storage
@@ -31,6 +31,10 @@ CHILD_MEMORY = 2 << 20
 _BOUNDED = ("sh", "-c", f'ulimit -v {CHILD_MEMORY}; exec "$@"', "sh")
 
 Snapshot = dict[str, tuple[bytes, int, int, int]]
+
+
+class Engine(TokenMaker, Prover, Protocol):
+    """What makes a token and tries it."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,17 @@ class House:
         key = self.seal_key if slot == "file" else self.volume / "seal.key"
         return Storage(Volume(self.volume), Custody(slot, key), Anchor(self.anchor), expected)
 
-    def committer(self, engine: TokenMaker | None = None, expected: str | None = None) -> Committer:
-        return Committer(self.storage(expected=expected), engine or FakeEngine(), self.memory)
+    def committer(
+        self, engine: Engine | None = None, expected: str | None = None, before: tuple[Hook, ...] = ()
+    ) -> Committer:
+        return Committer(self.storage(expected=expected), engine or FakeEngine(), self.memory, before)
 
-    def provisioner(self, engine: TokenMaker | None = None, policy: Policy = Policy.AUTO) -> Provisioner:
-        return Provisioner(self.storage(), engine or FakeEngine(), self.memory, policy, allow_unmounted=True)
+    def provisioner(
+        self, engine: Engine | None = None, policy: Policy = Policy.AUTO, before: tuple[Hook, ...] = ()
+    ) -> Provisioner:
+        maker = engine or FakeEngine()
+        committer = self.committer(maker, before=before)
+        return Provisioner(committer, maker, policy, "0:1", allow_unmounted=True)
 
     def put(self, number: int, header: Header | None = None) -> bytes:
         """A generation as kleidi would write it, or with another *header*; gives its bytes."""
@@ -138,7 +148,8 @@ def _payload() -> Payload:
         "lineage": LINEAGE,
         "keys": [{"version": 1, "state": "primary", "object_id": "k1", "known_answer": answer.hex()}],
     }
-    files = {"a1/token.object": b"\x00token" * 50, "a1/b2.object": bytes(range(256)) * 3}
+    more = {"a1/token.object": b"\x00token" * 50, "a1/b2.object": bytes(range(256)) * 3}
+    files = {**engine.image().files, **more}
     return Payload(KeySet.from_json(keys), TokenImage("serial", files, "user pin"))
 
 

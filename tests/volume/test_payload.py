@@ -65,7 +65,8 @@ def test_comes_back_as_it_was(files: dict[str, bytes], user_pin: str) -> None:
 
 def test_holds_the_key_list_the_pins_and_the_tokens_files_and_nothing_else() -> None:
     found = entries(PAYLOAD.to_bytes())
-    assert list(found) == ["manifest.json", "secrets.json", "tokens/a1/b2.object", "tokens/a1/token.object"]
+    files = ["tokens/a1/b2.object", "tokens/a1/token.object", "tokens/fake-token/k1"]
+    assert list(found) == ["manifest.json", "secrets.json", *files]
     assert json.loads(found["manifest.json"]) == {
         "schema": SCHEMA,
         "keyset": PAYLOAD.keyset.to_json(),
@@ -140,7 +141,7 @@ def test_a_missing_part_is_refused(missing: str) -> None:
 
 @pytest.mark.parametrize(
     "manifest",
-    [b"", b"[]", b"{}", b'{"schema": "kleidi.payload/v2"}', b'{"schema": "kleidi.payload/v1", "keyset": 7}'],
+    [b"", b"[]", b"{}", b'{"schema": "other/v2"}', b'{"schema": "kleidi.payload/v1", "keyset": 7}'],
 )
 def test_a_manifest_without_sense_is_refused(manifest: bytes) -> None:
     def change(archive: tarfile.TarFile, entry: tarfile.TarInfo, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from appliance.faults import Fault, KleidiError
 from appliance.keys.keyset import KeySet, KeyState
 from appliance.provision.plan import Policy
 from appliance.volume import memory
-from appliance.volume.payload import TokenImage
+from appliance.volume.audit import AuditLog, Head
+from appliance.volume.payload import Payload, TokenImage
+from appliance.volume.seal import Header
 from softhsm import Library, Token
 from tests.fakes import FakeEngine
 from tests.volume.house import House, refused
@@ -24,27 +27,27 @@ def names(directory: Path) -> list[str]:
 
 
 def test_first_boot_leaves_one_generation_a_key_an_anchor_and_a_mark(house: House) -> None:
-    opened = house.provisioner().run()
+    opened = house.provisioner().run().opened
     (key,) = opened.payload.keyset.keys
     assert (key.version, key.state) == (1, KeyState.PRIMARY)
     assert opened.header.generation == 1
     assert opened.header.lineage == opened.payload.keyset.lineage
     assert opened.warnings == ()
-    assert names(house.volume) == ["generation-00000001.seal", "lock"]
+    assert names(house.volume) == ["audit.jsonl", "generation-00000001.seal", "lock"]
     assert names(house.etc) == ["anchor.json", "seal.key", "seal.key.used"]
     assert names(house.memory) == []
 
 
 def test_every_first_boot_makes_another_lineage_and_another_key(tmp_path: Path, memory_dir: Path) -> None:
     lineages = {
-        House(tmp_path / str(number), memory_dir).build().provisioner().run().header.lineage
+        House(tmp_path / str(number), memory_dir).build().provisioner().run().opened.header.lineage
         for number in range(3)
     }
     assert len(lineages) == 3
 
 
 def test_with_softhsm_what_is_sealed_opens_to_a_token_that_works(house: House, engine: SoftHsmEngine) -> None:
-    made = house.provisioner(engine).run()
+    made = house.provisioner(engine).run().opened
     opened = house.storage().open()
     assert opened.payload == made.payload
     (key,) = opened.payload.keyset.keys
@@ -57,9 +60,9 @@ def test_with_softhsm_what_is_sealed_opens_to_a_token_that_works(house: House, e
 
 @pytest.mark.parametrize("policy", Policy)
 def test_a_second_run_changes_nothing_whatever_the_policy(house: House, policy: Policy) -> None:
-    first = house.provisioner().run()
+    first = house.provisioner().run().opened
     before = house.snapshot()
-    again = house.provisioner(policy=policy).run()
+    again = house.provisioner(policy=policy).run().opened
     assert again == first
     assert house.snapshot() == before
 
@@ -130,9 +133,9 @@ def test_a_swapped_volume_of_another_lineage_is_foreign(tmp_path: Path, memory_d
 
 
 def test_a_volume_that_was_rolled_back_opens_with_a_warning(house: House) -> None:
-    lineage = house.provisioner().run().header.lineage
+    lineage = house.provisioner().run().opened.header.lineage
     house.anchor.write_text(house.anchor.read_text().replace('"generation": 1', '"generation": 2'))
-    opened = house.provisioner().run()
+    opened = house.provisioner().run().opened
     assert opened.warnings == (faults.ROLLED_BACK,)
     assert opened.header.lineage == lineage
     assert '"generation": 2' in house.anchor.read_text()
@@ -154,7 +157,7 @@ def test_an_anchor_that_cannot_be_written_is_a_warning(house: House) -> None:
     house.provisioner().run()
     house.anchor.unlink()
     house.anchor.mkdir()
-    assert house.provisioner().run().warnings == (faults.ANCHOR_UNREADABLE,)
+    assert house.provisioner().run().opened.warnings == (faults.ANCHOR_UNREADABLE,)
 
 
 def test_a_token_that_fails_its_trial_is_never_committed(house: House) -> None:
@@ -164,15 +167,84 @@ def test_a_token_that_fails_its_trial_is_never_committed(house: House) -> None:
             raise KleidiError(faults.TRIAL_FAILED)
 
     assert refused(house.provisioner(Unproved()).run) is faults.TRIAL_FAILED
-    assert names(house.volume) == ["lock"]
+    assert names(house.volume) == ["audit.jsonl", "lock"]
     assert not house.anchor.exists()
     assert not (house.etc / "seal.key.used").exists()
     assert names(house.memory) == []
-    assert house.provisioner().run().warnings == ()
+    assert house.provisioner().run().opened.warnings == ()
+
+
+def entries(house: House) -> list[dict[str, object]]:
+    log = house.storage().audit
+    log.verify()
+    return log.tail(50)
+
+
+def test_a_first_boot_is_in_the_log_by_whom_and_with_the_key_that_it_made(house: House) -> None:
+    opened = house.provisioner().run().opened
+    begun, done = entries(house)
+    assert [(each["op"], each["phase"], each["by"], each["generation"]) for each in (begun, done)] == [
+        ("provision", "begin", "0:1", 1),
+        ("provision", "done", "0:1", 1),
+    ]
+    assert (done["key_id"], done["keyset"]) == (opened.keyset.primary.id, opened.keyset.hash)
+    assert "key_id" not in begun
+    assert opened.payload.audit == Head(1, str(begun["hash"]))
+
+
+def test_a_first_boot_that_is_tried_a_hundred_times_begins_once(house: House) -> None:
+    def refuse(_header: Header, _payload: Payload) -> None:
+        raise KleidiError(faults.BACKUP_FAILED)
+
+    for _ in range(100):
+        assert refused(house.provisioner(before=(refuse,)).run) is faults.BACKUP_FAILED
+    assert len(entries(house)) == 1
+    house.provisioner().run()
+    assert [each["phase"] for each in entries(house)] == ["begin", "done"]
+
+
+def begun(house: House) -> None:
+    house.storage().audit.append("provision", phase="begin", by="0:1", generation=1)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        lambda house: (house.volume / "ledger.json").write_text("{}"),
+        lambda house: (house.volume / "verified.json").write_text("{}"),
+        lambda house: house.storage().audit.append("provision", phase="done", by="0:1", generation=1),
+        lambda house: house.storage().audit.append("restore", phase="begin", by="0:1", generation=3),
+        lambda house: (house.volume / "audit.jsonl").write_text("no entry\n"),
+        lambda house: (house.volume / "audit.jsonl").write_bytes(b""),
+        lambda house: (house.volume / "audit.jsonl").rename(house.volume / "audit-00000001.jsonl"),
+    ],
+    ids=["ledger", "backup record", "done", "restore", "another text", "nothing", "put away"],
+)
+def test_any_other_trace_than_a_beginning_is_evidence(house: House, more: Callable[[House], object]) -> None:
+    begun(house)
+    more(house)
+    assert refused(house.provisioner().run) is faults.VOLUME_EMPTIED
+    assert not list(house.volume.glob("*.seal"))
+
+
+def test_a_beginning_alone_is_gone_on_from(house: House) -> None:
+    begun(house)
+    assert house.provisioner().run().opened.warnings == ()
+
+
+def test_a_first_boot_that_the_log_cannot_be_told_of_does_not_happen(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_log: AuditLog, _op: str, **_fields: object) -> Head:
+        raise KleidiError(faults.AUDIT_FAILED, "No space left on device")
+
+    monkeypatch.setattr(AuditLog, "append", refuse)
+    assert refused(house.provisioner().run) is faults.AUDIT_FAILED
+    assert names(house.volume) == ["lock"]
 
 
 def test_softhsm_does_not_prove_another_key_under_the_same_name(house: House, engine: SoftHsmEngine) -> None:
-    payload = house.provisioner(engine).run().payload
+    payload = house.provisioner(engine).run().opened.payload
     (key,) = payload.keyset.keys
     lie = key.known_answer[:-1] + bytes([key.known_answer[-1] ^ 1])
     changed = {**payload.keyset.to_json()}
@@ -186,7 +258,7 @@ def test_a_running_server_does_not_disturb_a_second_run(house: House) -> None:
     house.provisioner().run()
     house.anchor.unlink()
     with house.storage().volume.lock():
-        assert house.provisioner().run().header.generation == 1
+        assert house.provisioner().run().opened.header.generation == 1
     assert not house.anchor.exists()
 
 
@@ -202,9 +274,9 @@ def test_two_provisioners_at_once_make_one_lineage(house: House) -> None:
     codes = {process.returncode for process in ended}
     assert 0 in codes
     assert codes <= {0, faults.VOLUME_LOCKED.exit}
-    assert names(house.volume) == ["generation-00000001.seal", "lock"]
+    assert names(house.volume) == ["audit.jsonl", "generation-00000001.seal", "lock"]
     opened = house.storage().open()
-    assert house.provisioner().run() == opened
+    assert house.provisioner().run().opened == opened
     made = {process.stderr.split("key_id=")[1].split()[0] for process in ended if process.returncode == 0}
     assert made == {opened.payload.keyset.primary.id}
 
@@ -218,7 +290,7 @@ def test_the_raw_key_is_nowhere_outside(house: House) -> None:
 
 
 def test_with_softhsm_neither_pins_nor_token_files_are_outside(house: House, engine: SoftHsmEngine) -> None:
-    token = house.provisioner(engine).run().payload.token
+    token = house.provisioner(engine).run().opened.payload.token
     _absent(house, token.user_pin.encode())
     kept = b"".join(content for content, *_ in house.snapshot().values())
     for data in token.files.values():
@@ -239,7 +311,7 @@ def test_the_so_pin_is_nowhere_once_the_token_is_made(
         return make(library, label, user_pin, so_pin)
 
     monkeypatch.setattr(Library, "initialize_token", overheard)
-    payload = house.provisioner(engine).run().payload
+    payload = house.provisioner(engine).run().opened.payload
     (so_pin,) = drawn
     # All that a server ever gets to know.
     assert so_pin.encode() not in payload.to_bytes()

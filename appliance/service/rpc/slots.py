@@ -66,6 +66,8 @@ class Slots:
         standing = self._keeper.standing()
         if not standing.serves:
             raise KleidiError(standing.reason or faults.STARTING, standing.detail)
+        by = calls.CALLER.get()
+        await self._changes.do(lambda opened: self._slot_changes.unsealed(opened, request.kind, by))
         return pb.UnsealReply(state=standing.state, generation=standing.generation)
 
 

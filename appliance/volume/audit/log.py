@@ -111,15 +111,20 @@ class AuditLog:
         return Head(), Torn(reversed(behind)), ""
 
     def _write(self, data: bytes) -> None:
-        with files.opened(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND) as descriptor:
+        try:
+            self._append(data)
+        except FileNotFoundError:
+            # By a rename: what holds half of its first entry would tell nobody what it is.
+            durable.write(self.path, data, 0o600, replacing=False)
+
+    def _append(self, data: bytes) -> None:
+        with files.opened(self.path, os.O_RDWR | os.O_APPEND) as descriptor:
             size = os.fstat(descriptor).st_size
             # Of a line that was cut off, everything but the line break may have arrived.
             ended = not size or os.pread(descriptor, 1, size - 1) == b"\n"
             with os.fdopen(descriptor, "wb", closefd=False) as file:
                 file.write(data if ended else b"\n" + data)
             os.fsync(descriptor)
-        if not size:
-            durable.sync_directory(self.path.parent)
 
 
 def _written(head: Head, op: str, fields: dict[str, object]) -> tuple[bytes, Head]:
