@@ -224,4 +224,7 @@ def serve(settings: Settings) -> None:
             ],
         )
 
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    finally:
+        memory.leave(settings.memory_dir)

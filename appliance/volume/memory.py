@@ -55,6 +55,14 @@ def home(base: Path, *, make: bool = True) -> Path:
             raise KleidiError(faults.MEMORY_SHARED, f"{error.filename} {error.strerror}") from error
 
 
+def leave(base: Path) -> None:
+    """At the end: nothing of ours stays in a mount that is open to all, unless somebody has a room there."""
+    with contextlib.suppress(OSError, KleidiError):
+        own = home(base, make=False)
+        if not own.samefile(base):
+            own.rmdir()
+
+
 def _check(directory: Path) -> None:
     mount = mount_of(directory)
     if not mount.in_memory:

@@ -1,6 +1,5 @@
 """An open token is in memory only, and gone with the process that opened it."""
 
-import contextlib
 import os
 import secrets
 import shutil
@@ -121,8 +120,18 @@ def test_a_mount_that_is_open_to_all_gets_a_room_of_ours_below() -> None:
     with memory.room(shm) as room:
         assert room.parent == memory.home(shm) == shm / f"user-{os.geteuid()}"
         assert room.parent.stat().st_mode & 0o777 == 0o700
-    with contextlib.suppress(OSError):  # somebody else may be in it
-        room.parent.rmdir()
+        memory.leave(shm)
+        assert room.is_dir()
+    memory.leave(shm)
+    assert not room.parent.exists()
+
+
+def test_a_base_of_our_own_is_left_as_it_is(memory_dir: Path) -> None:
+    with memory.room(memory_dir):
+        pass
+    memory.leave(memory_dir)
+    memory.leave(memory_dir / "none")
+    assert list(memory_dir.iterdir()) == []
 
 
 def test_a_base_that_is_open_to_others_is_refused_and_nothing_is_made_in_it(memory_dir: Path) -> None:
