@@ -21,7 +21,7 @@ from appliance import faults
 from appliance.age.key_pairs import Opener, Sealer
 from appliance.faults import KleidiError
 from appliance.keys.keyset import KeyState
-from appliance.logs import event
+from appliance.volume.known import NewerError
 from appliance.volume.opening import Opened, Storage
 from appliance.volume.payload import Payload, pack, unpack
 from appliance.volume.seal import Header
@@ -98,6 +98,8 @@ def read(found: Mapping[str, bytes]) -> tuple[Header, Payload]:
         raise KleidiError(faults.BACKUP_CORRUPT, f"{_SUMS} does not fit its files")
     try:
         payload = Payload.from_entries({name: data for name, data in content.items() if name != _ABOUT})
+    except NewerError as error:
+        raise KleidiError(faults.BACKUP_NEWER, f"the payload: {error}") from error
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise KleidiError(faults.BACKUP_CORRUPT, f"the payload: {error}") from error
     return _agreed(about, payload), payload

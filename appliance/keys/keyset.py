@@ -81,15 +81,16 @@ class Key:
 
     @classmethod
     def from_json(cls, lineage: str, data: dict[str, Any]) -> "Key":
-        adopted = dict(data).get("adopted")  # dict() refuses what is no object
+        data = dict(data)  # refuses what is no object
+        adopted, since = data.get("adopted"), dict(data.get("since", {}))
         return cls(
             lineage,
             data["version"],
             KeyState(data["state"]),
             data["object_id"],
             bytes.fromhex(data["known_answer"]),
-            Moment(**data.get("since", {})),
-            Adopted(**adopted) if adopted else None,
+            Moment(since.get("unix", 0), since.get("served", 0)),
+            Adopted(adopted["key_id"], adopted["annotation"]) if adopted else None,
         )
 
 

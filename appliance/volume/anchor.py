@@ -6,7 +6,7 @@ have one number: a volume that was rolled back and changed again looks like the 
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from appliance import faults, regular
 from appliance.faults import KleidiError
 from appliance.keys.key_id import LINEAGE
 from appliance.volume import durable
+from appliance.volume.known import demand_known
 
 SCHEMA = "kleidi.anchor/v1"
 # Some sixty bytes for each key.
@@ -63,6 +64,7 @@ class Memory:
             raise ValueError("a version is a whole number")
         if not all(type(each) is str for each in (memory.keyset, *memory.keys)):
             raise ValueError("the key set and its keys are text")
+        demand_known(fields, {"schema": SCHEMA, **asdict(memory)})
         return memory
 
     def grown(self, seen: "Memory", lost: tuple[str, ...]) -> "Memory":

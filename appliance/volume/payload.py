@@ -15,9 +15,11 @@ from appliance import faults
 from appliance.faults import KleidiError
 from appliance.keys.keyset import KeySet
 from appliance.volume.audit import Head
+from appliance.volume.known import NewerError, demand_known
 from appliance.volume.slot import HeldSlot
 
-SCHEMA = "kleidi.payload/v1"
+_FAMILY = "kleidi.payload/v"
+SCHEMA = f"{_FAMILY}1"
 # SoftHSM's own names: a directory of the token's, flat files in it.
 _TOKEN_FILE = re.compile(r"tokens/[0-9A-Za-z-]{1,64}/[0-9A-Za-z-][0-9A-Za-z.-]{0,63}")
 
@@ -68,7 +70,8 @@ class Loss:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Loss":
-        return cls(**{**fields, "keys": tuple(fields["keys"])})
+        unix, generation, found = (fields[name] for name in ("unix", "generation", "found"))
+        return cls(unix, generation, found, tuple(fields["keys"]), fields.get("reason", ""))
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,11 @@ class Payload:
 
     def to_entries(self) -> dict[str, bytes]:
         """The tar's entries by name."""
-        manifest = {
+        entries = {"manifest.json": _json(self._manifest()), "secrets.json": _json(self._pins())}
+        return entries | {f"tokens/{name}": self.token.files[name] for name in sorted(self.token.files)}
+
+    def _manifest(self) -> dict[str, Any]:
+        return {
             "schema": SCHEMA,
             "keyset": self.keyset.to_json(),
             "token": {"serial": self.token.serial},
@@ -105,7 +112,9 @@ class Payload:
             **({"losses": [asdict(loss) for loss in self.losses]} if self.losses else {}),
             **({"audit": self.audit.to_json()} if self.audit else {}),
         }
-        pins = {
+
+    def _pins(self) -> dict[str, Any]:
+        return {
             "user_pin": self.token.user_pin,
             "so_pin": "",  # forgotten at the token's birth: nobody needs it, but older readers want the field
             "adopted": dict(self.token.adopted_pins),
@@ -114,28 +123,29 @@ class Payload:
                 for slot in self.slots
             ],
         }
-        entries = {"manifest.json": _json(manifest), "secrets.json": _json(pins)}
-        return entries | {f"tokens/{name}": self.token.files[name] for name in sorted(self.token.files)}
 
     def to_bytes(self) -> bytes:
         return pack(self.to_entries())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Payload":
-        """Raise KleidiError of E-SEAL-CORRUPT when *data* is not what to_bytes gave."""
+        """Raise E-SEAL-NEWER when a later version wrote *data*, E-SEAL-CORRUPT when none did."""
         try:
             return cls.from_entries(unpack(data))
+        except NewerError as error:
+            raise KleidiError(faults.SEAL_NEWER, f"the payload: {error}") from error
         except (KeyError, TypeError, ValueError, tarfile.TarError) as error:
             raise KleidiError(faults.SEAL_CORRUPT, f"the payload: {error}") from error
 
     @classmethod
     def from_entries(cls, entries: dict[str, bytes]) -> "Payload":
-        """Raise KeyError, TypeError or ValueError when they are not to_entries'."""
+        """Raise NewerError, KeyError, TypeError or ValueError when they are not to_entries'."""
         entries = dict(entries)
         manifest = json.loads(entries.pop("manifest.json"))
         pins = json.loads(entries.pop("secrets.json"))
-        if manifest["schema"] != SCHEMA:
-            raise ValueError(f"schema {manifest['schema']}")
+        if (schema := str(manifest["schema"])) != SCHEMA:
+            newer = schema.startswith(_FAMILY)
+            raise (NewerError if newer else ValueError)(f"{schema}, this version knows {SCHEMA}")
         if not all(_TOKEN_FILE.fullmatch(name) for name in entries):
             raise ValueError("a file name that SoftHSM does not use")
         files = {name.removeprefix("tokens/"): content for name, content in entries.items()}
@@ -144,7 +154,7 @@ class Payload:
             HeldSlot(slot["kind"], slot["values"], bytes.fromhex(slot["wrapping_key"]))
             for slot in pins["slots"]
         )
-        return cls(
+        payload = cls(
             KeySet.from_json(manifest["keyset"]),
             token,
             tuple(slots),
@@ -152,6 +162,9 @@ class Payload:
             losses=tuple(map(Loss.from_json, manifest.get("losses", ()))),
             audit=Head.from_json(manifest["audit"]) if "audit" in manifest else None,
         )
+        demand_known(manifest, payload._manifest())
+        demand_known(pins, payload._pins())
+        return payload
 
 
 def _json(value: object) -> bytes:

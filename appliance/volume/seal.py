@@ -40,10 +40,12 @@ class Header:
         """What binds a slot to its file."""
         return f"kleidi/{self.lineage}/{self.generation}".encode()
 
-    def to_bytes(self) -> bytes:
+    def to_json(self) -> dict[str, Any]:
         slots = [{"kind": slot.kind, "values": dict(slot.values)} for slot in self.slots]
-        fields = {"lineage": self.lineage, "generation": self.generation, "slots": slots}
-        text = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+        return {"lineage": self.lineage, "generation": self.generation, "slots": slots}
+
+    def to_bytes(self) -> bytes:
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":")).encode()
         return b"%s%d\n" % (_MAGIC, FORMAT) + len(text).to_bytes(4, "big") + text
 
 
@@ -72,6 +74,9 @@ def unseal(data: bytes, keys: Sequence[Unwrapper]) -> tuple[Header, bytes]:
         payload = AESGCM(data_key).decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], front)
     except (InvalidTag, ValueError) as error:  # ValueError: not even a nonce is left
         raise KleidiError(faults.SEAL_CORRUPT, "the payload fails its authentication") from error
+    # Only now, for who tampers with a header is not a newer version.
+    if header.to_bytes() != front:
+        raise KleidiError(faults.SEAL_NEWER, "the header holds what this version does not know")
     return header, payload
 
 
