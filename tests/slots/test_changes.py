@@ -6,10 +6,12 @@ import pytest
 
 from appliance import faults
 from appliance.age.key_pairs import Identities
+from appliance.faults import Fault, KleidiError
 from appliance.ops.operations import Verb
 from appliance.ops.slots import Act
 from appliance.slots.passphrase import Passphrase
 from appliance.slots.recovery import Recovery
+from appliance.volume.audit import AuditLog
 from appliance.volume.custody import Custody
 from appliance.volume.seal import unseal
 from tests.slots.shop import PHRASE, Secret, SlotShop
@@ -120,6 +122,19 @@ def test_a_dry_run_changes_nothing(shop: SlotShop) -> None:
     before = shop.house.snapshot()
     shop.order(Act.REMOVE, "passphrase", dry_run=True)
     assert shop.house.snapshot() == before
+
+
+@pytest.mark.parametrize("fails", [faults.AUDIT_FAILED, faults.VOLUME_UNREADABLE], ids=lambda fault: fault.id)
+def test_who_opens_by_hand_is_not_kept_out_by_a_log_that_cannot_be_written(
+    shop: SlotShop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fails: Fault
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise KleidiError(fails)
+
+    monkeypatch.setattr(AuditLog, "append", refuse)
+    with shop.storage.volume.lock():
+        shop.slot_changes.unsealed(shop.storage.open(), "passphrase", "0:1")
+    assert "unseal without a line in the audit log" in caplog.text
 
 
 def test_each_change_is_one_generation_written_down_twice(shop: SlotShop) -> None:

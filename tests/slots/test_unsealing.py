@@ -1,6 +1,7 @@
 """The key file is late, lost, or no key: it is told, heals by itself, or the seal is opened by hand."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pyrage
 import pytest
 
+from appliance.volume.audit import AuditLog
 from tests.rig import Appliance
 from tests.slots.shop import PHRASE
 
@@ -80,6 +82,9 @@ def test_a_lost_key_file_is_told_and_the_passphrase_opens_for_the_life_of_the_pr
     assert "DEGRADED" in do(appliance, "unseal", "--passphrase-file", str(phrase))
     assert appliance.status().key_id == after
     assert standing(appliance) == ("DEGRADED", "E-SEAL-KEY-GONE")
+    (entry,) = AuditLog(appliance.volume / "audit.jsonl").tail(1)
+    assert (entry["op"], entry["phase"], entry["kind"]) == ("unseal", "done", "passphrase")
+    assert str(entry["by"]).startswith(f"{os.getuid()}:")
 
     # A new key file where the old one was: from now on it comes up by itself again.
     do(appliance, "slot", "add", "--kind", "file", "--name", "new", "--key-file", str(key))

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -104,7 +104,7 @@ def test_a_server_killed_in_the_middle_comes_back_with_what_was_committed(
     appliance: Appliance, moment: str
 ) -> None:
     before = encrypted(appliance)
-    seen = {
+    seen: dict[str, Callable[[Appliance], bool]] = {
         "begun": begun,
         "committed": lambda appliance: (appliance.volume / "generation-00000002.seal").exists(),
     }
