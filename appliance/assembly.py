@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from appliance import faults, hardening
@@ -12,6 +13,7 @@ from appliance.age.key_pairs import Recipients
 from appliance.backup.directory import Automatic
 from appliance.backup.restore import Restorer
 from appliance.backup.verified import Record
+from appliance.endpoint import HEALTH_NAME
 from appliance.engine import SoftHsmEngine
 from appliance.faults import KleidiError
 from appliance.ops.operations import Operations
@@ -20,6 +22,7 @@ from appliance.provision import note
 from appliance.provision.observe import observe, why_not_sealed
 from appliance.provision.plan import Refusal, plan
 from appliance.settings import Settings
+from appliance.telemetry import LogLines, Observer, Observers
 from appliance.volume import memory
 from appliance.volume.anchor import Anchor
 from appliance.volume.audit import AuditLog, Head
@@ -148,7 +151,7 @@ def offline(settings: Settings) -> Iterator[tuple[Opened, Operations]]:
         yield opened, operations(settings, counted, kept)
 
 
-def keeper(settings: Settings, counted: Ledger, kept: Storage) -> "Keeper":
+def keeper(settings: Settings, counted: Ledger, kept: Storage, observer: Observer) -> "Keeper":
     """The token's keeper, not yet running."""
     from appliance.service.keeper import Keeper
     from appliance.service.opened import OpenToken
@@ -157,6 +160,7 @@ def keeper(settings: Settings, counted: Ledger, kept: Storage) -> "Keeper":
     token = OpenToken(kept, engine, settings.memory_dir, lambda: waiting_for(settings), counted.take_up)
     return Keeper(
         token,
+        observer,
         call_seconds=settings.call_seconds,
         queue_size=settings.queue_size,
         probe_seconds=settings.probe_seconds,
@@ -177,6 +181,7 @@ def serve(settings: Settings) -> None:
     from appliance.service.seal_key_watch import SealKeyWatch
     from appliance.service.server import serve as run
     from appliance.service.sockets.binding import speaks_grpc
+    from appliance.service.sockets.http import speaks_http
     from appliance.service.sockets.listener import Listener
     from appliance.service.sockets.peercred import guarded
     from appliance.service.tripwire import Tripwire
@@ -189,12 +194,13 @@ def serve(settings: Settings) -> None:
         counted = ledger(settings)
         # One for all: what holds the volume's lock must be what commits to it.
         locked = storage(settings)
-        kept = keeper(settings, counted, locked)
-        ours = operations(settings, counted, locked)
+        observer = Observers((LogLines(),))
+        kept = keeper(settings, counted, locked, observer)
+        ours = replace(operations(settings, counted, locked), observer=observer)
         changes = Changes(kept, ours)
         tripwire = Tripwire(kept)
-        kms = KeyManagement(kept, counted, tripwire)
-        admin = Admin(kept, settings.socket, changes, counted, tripwire, verified(settings))
+        kms = KeyManagement(kept, counted, tripwire, observer)
+        admin = Admin(kept, settings.socket, changes, counted, tripwire, observer, verified(settings))
         seal_key_watch = SealKeyWatch(kept, locked)
         watch = VolumeWatch(kept, locked, changes.catch_up)
         invitations = Invitations(settings.invitation_hours * 3600, time.monotonic)
@@ -202,19 +208,15 @@ def serve(settings: Settings) -> None:
         slots = Slots(kept, changes, SlotChanges(ours), seal_key_watch, admin.changed)
         operators = admin.handler(nodes.methods(), slots.methods())
         by_hand = speaks_grpc(operators, largest=limits.BY_HAND)
+        probed = health.routes(kept.standing)
         await run(
             kept,
             [
                 Listener(
                     settings.socket, settings.socket_mode, settings.socket_gid, speaks_grpc(kms.handler())
                 ),
-                Listener(
-                    settings.admin_socket,
-                    0o600,
-                    None,
-                    guarded(by_hand),
-                ),
-                health.Health(settings.admin_socket.with_name(health.NAME), kept.standing),
+                Listener(settings.admin_socket, 0o600, None, guarded(by_hand)),
+                Listener(settings.admin_socket.with_name(HEALTH_NAME), 0o600, None, speaks_http(probed)),
             ],
             [
                 lambda: keep_ledger(kept, counted, locked.volume),

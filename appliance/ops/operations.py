@@ -11,6 +11,7 @@ from appliance.keys import adopted, key_id, lifecycle
 from appliance.keys.keyset import Adopted, Key, KeySet, KeyState
 from appliance.ops import check
 from appliance.ops.workshop import Workshop
+from appliance.telemetry import NOBODY, Observer
 from appliance.volume.commit import Change, Committer, Hook
 from appliance.volume.ledger import Ledger
 from appliance.volume.opening import Opened
@@ -68,11 +69,12 @@ class Operations:
     backed_up: Callable[[KeySet], bool | None] = lambda _keyset: None
     before: tuple[Hook, ...] = ()
     require_backup: bool = False
+    observer: Observer = NOBODY
 
     @property
     def committer(self) -> Committer:
         workshop = self.workshop
-        return Committer(workshop.storage, workshop.changer, workshop.memory_dir, self.before)
+        return Committer(workshop.storage, workshop.changer, workshop.memory_dir, self.before, self.observer)
 
     def run(self, current: Opened, command: Command) -> Outcome:
         """Do it, or raise KleidiError with nothing changed."""

@@ -7,7 +7,6 @@ never waits for the token.
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +15,13 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from appliance import faults
-from appliance.faults import Fault, Kind, KleidiError
+from appliance.faults import Fault, KleidiError
 from appliance.keys.cipher import CipherError
 from appliance.keys.keyring import Keyring
-from appliance.logs import event, log
+from appliance.logs import log
 from appliance.service.opened import OpenToken
 from appliance.service.standing import Standing
+from appliance.telemetry import Observer, Remarked, Stood, Switched, TokenOpened
 from appliance.volume.opening import Opened
 from appliance.volume.slot import Unwrapper
 
@@ -42,9 +42,16 @@ _NONE: Mapping[Fault, str] = MappingProxyType({})
 
 class Keeper:
     def __init__(
-        self, token: OpenToken, *, call_seconds: float, queue_size: int, probe_seconds: float
+        self,
+        token: OpenToken,
+        observer: Observer,
+        *,
+        call_seconds: float,
+        queue_size: int,
+        probe_seconds: float,
     ) -> None:
         self._token = token
+        self._observer = observer
         self._call_seconds = call_seconds
         self._queue_size = queue_size
         self._probe_seconds = probe_seconds
@@ -73,11 +80,12 @@ class Keeper:
     def remark(self, fault: Fault, detail: str = "") -> None:
         """Add something that somebody should look at, while calls go on."""
         if fault not in self._remarks:
-            event(logging.WARNING, str(fault), detail=detail)
+            self._observer.observe(Remarked(fault, detail))
         self._remarks[fault] = detail
 
     def withdraw(self, fault: Fault) -> None:
-        self._remarks.pop(fault, None)
+        if self._remarks.pop(fault, None) is not None:
+            self._observer.observe(Remarked(fault, over=True))
 
     async def call(self, work: Callable[[Keyring], T]) -> T:
         """Do *work* with the keyring, at once or, where the engine waits, in its turn."""
@@ -156,8 +164,7 @@ class Keeper:
         else:
             self._stand(standing, self._token.warnings())
             self._proved_at = time.monotonic()
-            pause = round((self._proved_at - started) * 1000, 1)
-            event(logging.INFO, "switched", generation=standing.generation, milliseconds=pause)
+            self._observer.observe(Switched(standing.generation, self._proved_at - started))
         finally:
             self._gate.set()
 
@@ -205,7 +212,7 @@ class Keeper:
         standing = await self._on_thread(self._token.open)
         warnings = await self._on_thread(self._token.warnings)
         self._proved_at = time.monotonic()
-        event(logging.INFO, "token open", milliseconds=round((self._proved_at - started) * 1000))
+        self._observer.observe(TokenOpened(self._proved_at - started))
         self._stand(standing, warnings)
 
     async def _watch(self) -> None:
@@ -230,14 +237,6 @@ class Keeper:
             self.remark(fault, detail)
         self._found = set(warnings)
         if standing != self._standing:
-            reason = standing.reason
-            waiting = reason is None or reason.kind is Kind.WAITING
             key_id = standing.keyset.primary.id if standing.keyset else ""
-            event(
-                logging.INFO if waiting else logging.ERROR,
-                str(reason) if reason else "serving",
-                state=standing.state,
-                key_id=key_id,
-                detail=standing.detail,
-            )
+            self._observer.observe(Stood(standing.state, standing.reason, standing.detail, key_id))
         self._standing = standing

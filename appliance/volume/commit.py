@@ -7,6 +7,7 @@ The first generation takes it too, made here or brought. Whatever fails before t
 nothing; what fails behind it is told beside what was done.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Protocol
 from appliance import faults
 from appliance.faults import KleidiError
 from appliance.keys.keyset import KeySet
+from appliance.telemetry import NOBODY, Committed, Observer
 from appliance.volume import memory
 from appliance.volume.audit import Head
 from appliance.volume.generations import digest
@@ -71,6 +73,7 @@ class Committer:
     prover: Prover
     memory_dir: Path
     before: tuple[Hook, ...] = ()
+    observer: Observer = NOBODY
 
     def demand(self, start: Opened, *, accepts: bool = False) -> None:
         """Raise KleidiError unless *start* is what the volume holds, and all that was ever seen of it.
@@ -88,6 +91,7 @@ class Committer:
 
         Unless that is E-VOLUME-UNSURE: then it is there, and may not outlive a power cut.
         """
+        started = time.monotonic()
         self.demand(start, accepts=change.accepts)
         header = Header(start.header.lineage, self.storage.next_generation(start))
         head = self._begin(change, header, self.storage.log_lost(start.payload))
@@ -96,10 +100,11 @@ class Committer:
         self.demand(start, accepts=change.accepts)
         self.storage.volume.commit(header.generation, sealed)
         opened = Opened(read_header(sealed), payload, start.protection, start.warnings, digest(sealed))
-        return self._behind(opened, change)
+        return self._behind(opened, change, started)
 
     def first(self, header: Header, payload: Callable[[], Payload], change: Change) -> Done:
         """Bring a volume without keys its first generation: *payload* is asked for once that has begun."""
+        started = time.monotonic()
         self.storage.volume.demand_unchanged()
         # The first thing to be written: from here on nobody takes this volume for a new one. A first boot
         # that is tried without end began once, and its own beginning does not stand in its way.
@@ -110,7 +115,7 @@ class Committer:
         protection = self.storage.protection(header)
         self.storage.volume.commit(header.generation, sealed)
         opened = Opened(read_header(sealed), ours, protection, digest=digest(sealed))
-        return self._behind(opened, change)
+        return self._behind(opened, change, started)
 
     def _tried(self, header: Header, payload: Payload) -> bytes:
         """*payload* sealed: opened by each slot, tried by a fresh process, and backed up."""
@@ -133,11 +138,12 @@ class Committer:
             change.op, phase="begin", **self._told(change, header), log_lost=lost
         )
 
-    def _behind(self, opened: Opened, change: Change) -> Done:
+    def _behind(self, opened: Opened, change: Change, started: float) -> Done:
         """What follows the commit: it is done, whatever becomes of this."""
-        known = opened.warnings
+        known, generation = opened.warnings, opened.header.generation
+        self.observer.observe(Committed(change.op, change.by, generation, time.monotonic() - started))
         remembered = self.storage.remember(opened)
-        self.storage.volume.prune(opened.header.generation - (1 if change.purges else _KEPT_GENERATIONS))
+        self.storage.volume.prune(generation - (1 if change.purges else _KEPT_GENERATIONS))
         warnings = tuple(dict.fromkeys((*self.storage.recognise(opened.header, opened), *remembered)))
         said = [str(fault) for fault in warnings if fault not in known]
         try:

@@ -9,7 +9,9 @@ from appliance.service.rpc.kms import KeyManagement
 from appliance.service.server import serve
 from appliance.service.sockets.binding import speaks_grpc
 from appliance.service.sockets.listener import Listener
+from appliance.service.tripwire import Tripwire
 from appliance.settings import load
+from appliance.telemetry import LogLines
 
 METHOD = "/bench.Empty/Empty"
 
@@ -21,11 +23,13 @@ async def _empty(_request: bytes, _context: object) -> bytes:
 async def main() -> None:
     settings = load()
     logs.configure(form=settings.log_format, level=settings.log_level)
-    keeper = assembly.keeper(settings, assembly.ledger(settings), assembly.storage(settings))
+    counted, observer = assembly.ledger(settings), LogLines()
+    keeper = assembly.keeper(settings, counted, assembly.storage(settings), observer)
     empty = grpc.method_handlers_generic_handler(
         "bench.Empty", {"Empty": grpc.unary_unary_rpc_method_handler(_empty)}
     )
-    handlers = KeyManagement(keeper).handler(), empty
+    kms = KeyManagement(keeper, counted, Tripwire(keeper), observer)
+    handlers = kms.handler(), empty
     await serve(keeper, [Listener(settings.socket, settings.socket_mode, None, speaks_grpc(*handlers))])
 
 

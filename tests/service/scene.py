@@ -25,6 +25,7 @@ from appliance.service.sockets.listener import Listener
 from appliance.service.sockets.peercred import guarded
 from appliance.service.tripwire import Tripwire
 from appliance.service.volume_watch import VolumeWatch
+from appliance.telemetry import LogLines
 from appliance.volume.anchor import Anchor
 from appliance.volume.custody import Custody
 from appliance.volume.generations import Volume
@@ -102,8 +103,10 @@ class Scene:
         token = OpenToken(
             storage, self.engine, self.root / "memory", lambda: self.waiting_for, ledger.take_up
         )
+        observer = LogLines()
         keeper = Keeper(
             token,
+            observer,
             call_seconds=options.get("call_seconds", LONG_SECONDS),
             queue_size=options.get("queue_size", 1024),
             probe_seconds=options.get("probe_seconds", LONG_SECONDS),
@@ -111,8 +114,8 @@ class Scene:
         workshop = Workshop(storage, self.engine, self.root / "memory")
         operations = Operations(workshop, ledger, 0)
         changes, tripwire = Changes(keeper, operations), Tripwire(keeper)
-        kms = KeyManagement(keeper, ledger, tripwire)
-        admin = Admin(keeper, self.socket, changes, ledger, tripwire)
+        kms = KeyManagement(keeper, ledger, tripwire, observer)
+        admin = Admin(keeper, self.socket, changes, ledger, tripwire, observer)
         cluster = Cluster(operations, Policy.JOIN, allow_unmounted=True)
         nodes = Nodes(keeper, changes, cluster, Invitations(LONG_SECONDS, time.monotonic), admin.changed)
         by_hand = speaks_grpc(admin.handler(nodes.methods()), largest=LARGEST + (1 << 20))

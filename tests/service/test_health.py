@@ -19,7 +19,9 @@ import pytest
 from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.keys.keyset import Key, KeySet, KeyState
-from appliance.service.health import Health
+from appliance.service import health
+from appliance.service.sockets.http import speaks_http
+from appliance.service.sockets.listener import Listener
 from appliance.service.standing import Standing
 
 PROBE = Path(__file__).parents[2] / "appliance" / "probe.py"
@@ -45,7 +47,7 @@ class Answering:
         self.path = path
         self.standing = OPERATIONAL
         self.loop = asyncio.new_event_loop()
-        self.health = Health(path, lambda: self.standing)
+        self.health = Listener(path, 0o600, None, speaks_http(health.routes(lambda: self.standing)))
         self._thread = threading.Thread(target=self.loop.run_forever)
 
     def __enter__(self) -> Self:
@@ -249,7 +251,7 @@ def test_a_socket_that_was_removed_comes_back(answering: Answering) -> None:
 
 
 def test_a_second_server_leaves_the_first_one_its_socket(answering: Answering) -> None:
-    second = Health(answering.path, Standing)
+    second = Listener(answering.path, 0o600, None, speaks_http(health.routes(Standing)))
     with pytest.raises(KleidiError) as caught:
         answering.run(second.open())
     assert caught.value.fault is faults.SOCKET_IN_USE

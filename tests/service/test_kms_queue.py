@@ -2,7 +2,7 @@ import grpc
 import pytest
 
 from appliance import faults
-from appliance.service.sparing import MOST
+from appliance.telemetry.sparing import MOST
 from proto.kmsv2 import api_pb2 as pb
 from tests.service.client import Client, Refusal, connected, refused
 from tests.service.conftest import Start

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from appliance import faults
-from appliance.service.sparing import MOST, Sparing
+from appliance.telemetry.sparing import MOST, Sparing
 from tests.service.client import Client, refused
 from tests.service.journal import Journal
 from tests.service.running import Running

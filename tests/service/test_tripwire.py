@@ -11,8 +11,8 @@ from appliance.client import admin
 from appliance.client.report import RefusedRow
 from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Command, Verb
-from appliance.service.sparing import MOST
 from appliance.service.tripwire import MOST_IDS
+from appliance.telemetry.sparing import MOST
 from proto.kmsv2 import api_pb2 as pb
 from tests.service.client import PATIENCE_SECONDS, Client, connected, refused
 from tests.service.conftest import Start

@@ -15,6 +15,7 @@ from appliance.configuration import encryption_configuration
 from appliance.faults import KleidiError
 from appliance.nodes.invitation import Invitations
 from appliance.settings import CONFIG_FILE, PREFIX, Settings, load
+from appliance.telemetry import NOBODY
 
 NUMBERS = ["CALL_SECONDS", "QUEUE_SIZE", "PROBE_SECONDS", "INVITATION_HOURS", "DESTROY_WAIT_HOURS"]
 PATHS = [
@@ -55,7 +56,7 @@ def use(settings: Settings, file: Path) -> None:
     """What serving and the verbs make of them, short of opening a token."""
     counted, kept = assembly.ledger(settings), assembly.storage(settings)
     assembly.operations(settings, counted, kept)
-    assembly.keeper(settings, counted, kept).close()
+    assembly.keeper(settings, counted, kept, NOBODY).close()
     Invitations(settings.invitation_hours * 3600, lambda: 0.0).invite()
     encryption_configuration(settings.provider_name, settings.socket).encode()
     for path in (settings.volume_dir, settings.memory_dir, settings.seal_key, settings.anchor):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
+from appliance.telemetry import NOBODY, Committed, Event, Observer
 from appliance.volume.audit import AuditLog
 from appliance.volume.commit import Change, Committer, Done
 from appliance.volume.generations import Volume
@@ -28,9 +29,13 @@ def ready(house: House) -> House:
     return house
 
 
-def commit(house: House, before: Callable[[Header, Payload], None] | None = None) -> Done:
+def commit(
+    house: House,
+    before: Callable[[Header, Payload], None] | None = None,
+    observer: Observer = NOBODY,
+) -> Done:
     storage = house.storage()
-    committer = Committer(storage, FakeEngine(), house.memory, (before,) if before else ())
+    committer = Committer(storage, FakeEngine(), house.memory, (before,) if before else (), observer)
     with storage.volume.lock():
         opened = storage.open()
         return committer.commit(opened, opened.payload, CHANGE)
@@ -149,6 +154,24 @@ def test_what_is_done_is_told_as_done_when_the_log_cannot_say_so(
     done = commit(ready)
     assert done.opened.header.generation == ready.storage().open().header.generation == 2
     assert done.said == ("it is done, but the audit log does not say so (No space left on device)",)
+
+
+def test_who_counts_is_told_of_what_was_committed_and_of_nothing_else(ready: House) -> None:
+    heard: list[Event] = []
+
+    class Heard:
+        def observe(self, event: Event) -> None:
+            heard.append(event)
+
+    def refuse(_header: Header, _payload: Payload) -> None:
+        raise faults.KleidiError(faults.BACKUP_FAILED)
+
+    assert refused(lambda: commit(ready, refuse, Heard())) is faults.BACKUP_FAILED
+    assert heard == []
+    done = commit(ready, observer=Heard())
+    (event,) = heard
+    assert isinstance(event, Committed)
+    assert (event.op, event.by, event.generation) == ("test", "0:1", done.opened.header.generation)
 
 
 def test_the_seal_knows_the_line_that_began_it(ready: House) -> None:

@@ -14,7 +14,9 @@ from appliance.ops.operations import Command, Outcome, Verb
 from appliance.service.changes import Changes
 from appliance.service.keeper import Keeper
 from appliance.service.rpc import calls
+from appliance.service.rpc.transport import service
 from appliance.service.tripwire import Tripwire
+from appliance.telemetry import Observer
 from appliance.volume.ledger import Ledger
 from appliance.volume.payload import FoundToken
 from proto.admin import admin_pb2 as pb
@@ -33,6 +35,7 @@ class Admin:
     changes: Changes
     ledger: Ledger
     tripwire: Tripwire
+    observer: Observer
     verified: Record = _NO_RECORD
 
     def handler(self, *more: calls.Methods) -> grpc.GenericRpcHandler:
@@ -45,7 +48,7 @@ class Admin:
         }
         for others in more:
             methods.update(others)
-        return calls.service("kleidi.admin.v1.Admin", methods, limit=LARGEST, frank=True)
+        return service("kleidi.admin.v1.Admin", methods, self.observer, largest=LARGEST, frank=True)
 
     async def report(self, _request: pb.ReportRequest) -> pb.ReportReply:
         standing = self.keeper.standing()

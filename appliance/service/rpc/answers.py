@@ -4,29 +4,43 @@ The API server copies these words into its log and even into users' replies, so 
 come from the closed vocabulary of appliance/faults, with the caller's own uid and nothing else.
 """
 
-import grpc
+from enum import IntEnum
 
 from appliance.faults import Fault, Kind
 
+
+class Code(IntEnum):
+    """gRPC's status codes, as far as we give them (grpc/grpc, doc/statuscodes.md)."""
+
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+
+
 _CODES = {
-    Kind.CONFIGURATION: grpc.StatusCode.INTERNAL,
-    Kind.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
-    Kind.UNKNOWN_KEY: grpc.StatusCode.NOT_FOUND,
-    Kind.TAMPERED: grpc.StatusCode.DATA_LOSS,
-    Kind.KEY_OFF: grpc.StatusCode.FAILED_PRECONDITION,
-    Kind.WAITING: grpc.StatusCode.UNAVAILABLE,
-    Kind.DEGRADED: grpc.StatusCode.UNAVAILABLE,
-    Kind.WARNING: grpc.StatusCode.UNAVAILABLE,
-    Kind.WRONG: grpc.StatusCode.FAILED_PRECONDITION,
-    Kind.REFUSED: grpc.StatusCode.FAILED_PRECONDITION,
-    Kind.GONE: grpc.StatusCode.DEADLINE_EXCEEDED,
-    Kind.OVERLOAD: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    Kind.BUG: grpc.StatusCode.INTERNAL,
+    Kind.CONFIGURATION: Code.INTERNAL,
+    Kind.MALFORMED: Code.INVALID_ARGUMENT,
+    Kind.UNKNOWN_KEY: Code.NOT_FOUND,
+    Kind.TAMPERED: Code.DATA_LOSS,
+    Kind.KEY_OFF: Code.FAILED_PRECONDITION,
+    Kind.WAITING: Code.UNAVAILABLE,
+    Kind.DEGRADED: Code.UNAVAILABLE,
+    Kind.WARNING: Code.UNAVAILABLE,
+    Kind.WRONG: Code.FAILED_PRECONDITION,
+    Kind.REFUSED: Code.FAILED_PRECONDITION,
+    Kind.GONE: Code.DEADLINE_EXCEEDED,
+    Kind.OVERLOAD: Code.RESOURCE_EXHAUSTED,
+    Kind.BUG: Code.INTERNAL,
 }
 _UID_SIZE = 64
 
 
-def code(fault: Fault) -> grpc.StatusCode:
+def code(fault: Fault) -> Code:
     return _CODES[fault.kind]
 
 

@@ -1,93 +1,90 @@
-"""What every call has in common: a strict reading, one log line, an error from the one table."""
+"""A call from its bytes to its answer, whatever carries it: a strict reading, an error from the one table."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
-import grpc
-import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
 from appliance import faults
-from appliance.faults import Fault, Kind, KleidiError
-from appliance.logs import event, log
-from appliance.service import limits
+from appliance.faults import KleidiError
 from appliance.service.rpc import answers
-from appliance.service.rpc.intake import Intake
-from appliance.service.sockets import peercred
-from appliance.service.sparing import Sparing
+from appliance.telemetry import Called, Observer
 
 Q = TypeVar("Q", bound=Message)
 Handler = Callable[[Any], Awaitable[Message]]
 Method = tuple[type[Message], Handler]
 Methods = Mapping[str, Method]
-_Context = grpc.aio.ServicerContext[bytes, bytes]
 
 # Who makes the call that is being answered, as `uid:pid`; known where the socket asks who connects.
 CALLER: ContextVar[str] = ContextVar("caller", default="")
 
-# The caller's own mistakes are worth a line, not an alarm.
-_CALLERS = {Kind.MALFORMED, Kind.UNKNOWN_KEY, Kind.TAMPERED, Kind.KEY_OFF, Kind.REFUSED}
+
+class Call(Protocol):
+    """What the transport knows of one call."""
+
+    async def read(self) -> bytes:
+        """Its message, as it came. Raises E-REQUEST-INVALID and E-REQUEST-UNFINISHED."""
+        ...
+
+    def remaining(self) -> float | None:
+        """Seconds until the caller goes away; None when it waits for ever."""
+        ...
+
+    def caller(self) -> str:
+        """`uid:pid`, empty where the socket does not ask."""
+        ...
 
 
-def service(name: str, methods: Methods, limit: int, *, frank: bool = False) -> grpc.GenericRpcHandler:
-    """A gRPC service from plain coroutines, request in and reply out; they raise KleidiError.
+@dataclass(frozen=True)
+class Refusal:
+    code: answers.Code
+    words: str
 
-    Requests have *limit* bytes at most. A *frank* service tells details as well: it talks to operators alone.
+
+@dataclass(frozen=True)
+class Answering:
+    """One method of a service: coroutines, request in and reply out, that raise KleidiError.
+
+    A *frank* one tells details as well, and knows its caller: it talks to operators alone.
     """
-    intake = Intake(limits.ARRIVING, limit)
-    handlers: dict[str, grpc.RpcMethodHandler[bytes, Message]] = {
-        # On the wire no other than a call of one message; but it is we who ask for that message (intake.py).
-        method: grpc.stream_unary_rpc_method_handler(
-            # Requests arrive as bytes: a message that cannot be parsed gets our answer, not the library's.
-            _handler(method, request, handler, intake, frank=frank),
-            response_serializer=lambda reply: reply.SerializeToString(),
-        )
-        for method, (request, handler) in methods.items()
-    }
-    return grpc.method_handlers_generic_handler(name, handlers)
 
+    name: str
+    request: type[Message]
+    handler: Handler
+    observer: Observer
+    frank: bool = False
 
-def _handler(
-    method: str, request: type[Message], handler: Handler, intake: Intake, *, frank: bool
-) -> Callable[..., Awaitable[Message]]:
-    sparing = Sparing()
-
-    async def answer(_messages: object, context: _Context) -> Message:
-        started = time.perf_counter()
-        uid = ""
+    async def answer(self, call: Call) -> Message | Refusal:
+        """Never raises but for a cancellation."""
+        started, uid, message = time.perf_counter(), "", None
         try:
-            data = await intake.take(context)
-            remaining = context.time_remaining()
+            data = await call.read()
+            remaining = call.remaining()
             if remaining is not None and remaining <= 0:
                 raise KleidiError(faults.CALLER_GONE)
-            message = _parse(request, data)
-            if frank:
-                CALLER.set(peercred.caller_of(context.peer()))
+            message = _parse(self.request, data)
+            if self.frank:
+                CALLER.set(call.caller())
             uid = answers.printable(getattr(message, "uid", ""))
-            reply = await handler(message)
+            reply = await self.handler(message)
         except KleidiError as error:
-            fault = error.fault
-            words = str(error) if frank else answers.text(fault, uid, error.said)
-            if sparing.lets(_level(method, fault), method, fault.id):
-                _record(method, uid, _milliseconds(started), fault, error.detail)
-        except Exception:  # noqa: BLE001  its text would reach users: the API server copies our words
+            told = Called(self.name, _since(started), uid, fault=error.fault, detail=error.detail)
+            self.observer.observe(told)
+            words = str(error) if self.frank else answers.text(error.fault, uid, error.said)
+            return Refusal(answers.code(error.fault), words)
+        except Exception as bug:  # noqa: BLE001  its text would reach users: the API server copies our words
             fault = faults.INTERNAL
-            if sparing.lets(logging.ERROR, method, fault.id):
-                log.exception("a mistake of ours", extra={"fields": {"method": method, "uid": uid}})
-            words = answers.text(fault, uid)
-        else:
-            key_id = getattr(reply, "key_id", "") or getattr(message, "key_id", "")
-            # Written when the answer is on its way: the line costs half of what the cipher does.
-            spent = _milliseconds(started)
-            asyncio.get_running_loop().call_soon(_record, method, uid, spent, None, key_id)
-            return reply
-        return await context.abort(answers.code(fault), words)
-
-    return answer
+            self.observer.observe(Called(self.name, _since(started), uid, fault=fault, bug=bug))
+            return Refusal(answers.code(fault), answers.text(fault, uid))
+        key_id = getattr(reply, "key_id", "") or getattr(message, "key_id", "")
+        # Told when the answer is on its way: a log line costs half of what the cipher does.
+        told = Called(self.name, _since(started), uid, key_id)
+        asyncio.get_running_loop().call_soon(self.observer.observe, told)
+        return reply
 
 
 def _parse(request: type[Q], data: bytes) -> Q:
@@ -97,20 +94,5 @@ def _parse(request: type[Q], data: bytes) -> Q:
         raise KleidiError(faults.REQUEST_INVALID, f"{len(data)} bytes") from error
 
 
-def _milliseconds(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 2)
-
-
-def _record(method: str, uid: str, milliseconds: float, fault: Fault | None, detail: str) -> None:
-    if fault is None:
-        # Status comes every minute or every three seconds and never says anything new when all is well.
-        level = logging.DEBUG if method in ("Status", "Report") else logging.INFO
-        event(level, method, uid=uid, key_id=detail, ms=milliseconds)
-    else:
-        event(_level(method, fault), method, uid=uid, fault=fault.id, detail=detail, ms=milliseconds)
-
-
-def _level(method: str, fault: Fault) -> int:
-    if method == "Status":
-        return logging.DEBUG  # asked every few seconds; the change itself was logged when it came
-    return logging.WARNING if fault.kind in _CALLERS else logging.ERROR
+def _since(started: float) -> float:
+    return time.perf_counter() - started

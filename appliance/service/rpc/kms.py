@@ -6,8 +6,10 @@ from appliance import faults
 from appliance.faults import KleidiError
 from appliance.service import limits
 from appliance.service.keeper import Keeper
-from appliance.service.rpc import answers, calls
+from appliance.service.rpc import answers
+from appliance.service.rpc.transport import service
 from appliance.service.tripwire import Tripwire
+from appliance.telemetry import Observer
 from appliance.volume.ledger import Ledger
 from proto.kmsv2 import api_pb2 as pb
 
@@ -17,22 +19,22 @@ VERSION = "v2"
 class KeyManagement:
     """The three methods that the API server calls."""
 
-    def __init__(
-        self, keeper: Keeper, ledger: Ledger | None = None, tripwire: Tripwire | None = None
-    ) -> None:
+    def __init__(self, keeper: Keeper, ledger: Ledger, tripwire: Tripwire, observer: Observer) -> None:
         self._keeper = keeper
-        self._ledger = ledger or Ledger()
-        self._tripwire = tripwire or Tripwire(keeper)
+        self._ledger = ledger
+        self._tripwire = tripwire
+        self._observer = observer
 
     def handler(self) -> grpc.GenericRpcHandler:
-        return calls.service(
+        return service(
             "v2.KeyManagementService",
             {
                 "Status": (pb.StatusRequest, self.status),
                 "Encrypt": (pb.EncryptRequest, self.encrypt),
                 "Decrypt": (pb.DecryptRequest, self.decrypt),
             },
-            limit=limits.REQUEST,
+            self._observer,
+            largest=limits.REQUEST,
         )
 
     async def status(self, _request: pb.StatusRequest) -> pb.StatusResponse:

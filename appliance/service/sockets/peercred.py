@@ -21,7 +21,7 @@ from appliance.logs import event
 from appliance.peer import Peer, peer
 from appliance.private import unwritable
 from appliance.service.sockets.binding import Bind, Bound, private
-from appliance.service.sparing import Sparing
+from appliance.telemetry.sparing import Sparing
 from appliance.volume import durable
 from appliance.volume.mounts import is_mount_point
 

@@ -1,0 +1,82 @@
+"""The log as an observer: which facts get a line, at which level, and which are spared."""
+
+import logging
+
+from appliance.faults import Fault, Kind
+from appliance.logs import event, log
+from appliance.telemetry.observer import (
+    Called,
+    Committed,
+    Event,
+    Remarked,
+    Stood,
+    Switched,
+    TokenOpened,
+)
+from appliance.telemetry.sparing import Sparing
+
+# The caller's own mistakes are worth a line, not an alarm.
+_CALLERS = {Kind.MALFORMED, Kind.UNKNOWN_KEY, Kind.TAMPERED, Kind.KEY_OFF, Kind.REFUSED}
+# Asked every few seconds, and nothing new when all is well.
+_OFTEN = ("Status", "Report")
+
+
+class LogLines:
+    """Bad calls by the thousand get ten lines a minute of a kind (sparing.py), which needs the event loop."""
+
+    def __init__(self) -> None:
+        self._sparing = Sparing()
+
+    def observe(self, told: Event) -> None:
+        match told:
+            case Called(fault=None):
+                level = logging.DEBUG if told.method in _OFTEN else logging.INFO
+                event(level, told.method, uid=told.uid, key_id=told.key_id, ms=_milliseconds(told.seconds, 2))
+            case Called():
+                self._refused(told)
+            case TokenOpened(seconds):
+                event(logging.INFO, "token open", milliseconds=_milliseconds(seconds))
+            case Switched(generation, seconds):
+                event(logging.INFO, "switched", generation=generation, milliseconds=_milliseconds(seconds, 1))
+            case Stood():
+                _stood(told)
+            case Remarked(fault, detail, over):
+                if not over:
+                    event(logging.WARNING, str(fault), detail=detail)
+            case Committed():
+                ...  # the audit log tells of it
+
+    def _refused(self, told: Called) -> None:
+        fault = told.fault
+        if fault is None:
+            return
+        if told.bug is not None:
+            if self._sparing.lets(logging.ERROR, told.method, fault.id):
+                fields = {"method": told.method, "uid": told.uid}
+                log.error("a mistake of ours", exc_info=told.bug, extra={"fields": fields})
+            return
+        level = _level(told.method, fault)
+        if self._sparing.lets(level, told.method, fault.id):
+            spent = _milliseconds(told.seconds, 2)
+            event(level, told.method, uid=told.uid, fault=fault.id, detail=told.detail, ms=spent)
+
+
+def _stood(told: Stood) -> None:
+    waiting = told.reason is None or told.reason.kind is Kind.WAITING
+    event(
+        logging.INFO if waiting else logging.ERROR,
+        str(told.reason) if told.reason else "serving",
+        state=told.state,
+        key_id=told.key_id,
+        detail=told.detail,
+    )
+
+
+def _level(method: str, fault: Fault) -> int:
+    if method == "Status":
+        return logging.DEBUG  # asked every few seconds; the change itself was logged when it came
+    return logging.WARNING if fault.kind in _CALLERS else logging.ERROR
+
+
+def _milliseconds(seconds: float, digits: int | None = None) -> float:
+    return round(1000 * seconds, digits)

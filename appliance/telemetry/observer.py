@@ -1,0 +1,94 @@
+"""The seam for eyes: facts that calls, keeper and commit tell, and who hears them.
+
+To hear them, be an Observer and stand in the row that assembly.py makes. Facts carry no payload and no
+secret; seconds are wall time.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from appliance.faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call of *method* was answered after *seconds*, or refused with *fault*, which *bug* may be behind.
+
+    *uid* is the caller's own name of it, printable. *key_id* is told of what went well, *detail*, which is
+    not for users, of what did not.
+    """
+
+    method: str
+    seconds: float
+    uid: str = ""
+    key_id: str = ""
+    fault: Fault | None = None
+    detail: str = ""
+    bug: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOpened:
+    """The token was opened, and every key proved, in *seconds*."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """Calls waited *seconds* for the token to go over to a newer *generation*."""
+
+    generation: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """How things stand is another way now: *state*, why (None while all is well), and the key announced."""
+
+    state: str
+    reason: Fault | None = None
+    detail: str = ""
+    key_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remarked:
+    """Somebody should look at *fault*, while calls go on; *over* once that has passed."""
+
+    fault: Fault
+    detail: str = ""
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """*op*, which *by* asked for, made *generation* what holds now; the commit took *seconds*."""
+
+    op: str
+    by: str
+    generation: int
+    seconds: float
+
+
+Event = Called | TokenOpened | Switched | Stood | Remarked | Committed
+
+
+class Observer(Protocol):
+    def observe(self, event: Event) -> None:
+        """Hear of *event*. From any thread; must neither wait nor raise."""
+        ...
+
+
+@dataclass(frozen=True)
+class Observers:
+    """Several as one, in their order."""
+
+    each: tuple[Observer, ...] = ()
+
+    def observe(self, event: Event) -> None:
+        for one in self.each:
+            one.observe(event)
+
+
+NOBODY = Observers()
