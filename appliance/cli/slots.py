@@ -11,13 +11,12 @@ from appliance import assembly, faults, hardening
 from appliance.cli import reach, slot_secrets
 from appliance.cli.secrets import IdentityFile, PassphraseFile
 from appliance.cli.serve import Output
-from appliance.cli.slot_secrets import KeyFileOption, Kind
+from appliance.cli.slot_secrets import KeyFileOption
 from appliance.client.report import Changed
 from appliance.faults import KleidiError
 from appliance.ops.slots import Act, Order, SlotChanges
 from appliance.settings import Settings, load
-from appliance.slots import recovery
-from appliance.slots.keyfile import KeyFile
+from appliance.slots import KINDS
 
 app = typer.Typer(no_args_is_help=True, help="Slots, the ways to open the seal: list, add, test, remove.")
 
@@ -28,7 +27,12 @@ _Output = Annotated[Output, typer.Option("--output", "-o", help="For people or f
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Try it; change nothing.")]
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="As `kleidi slot list` shows it.")]
 _NewName = Annotated[str, typer.Option("--name", help="What to call it; by default its kind.")]
-_Kind = Annotated[Kind, typer.Option("--kind", help="What its secret is.")]
+_Kind = Annotated[
+    str,
+    typer.Option(
+        "--kind", parser=slot_secrets.kind, metavar=f"[{'|'.join(KINDS)}]", help="What its secret is."
+    ),
+]
 _Recipient = Annotated[
     str, typer.Option("--recipient", help="For recovery: an age public key, age1…; its identity stays away.")
 ]
@@ -65,22 +69,15 @@ def add(
 ) -> None:
     """One more way into the seal. It is tried before it counts; the keys stay as they are."""
     hardening.shut()
-    settings, called = load(), name or kind.value
-    secret: slot_secrets.Secret | None
-    match kind:
-        case Kind.FILE | Kind.VOLUME:
-            custody = slot_secrets.custody(settings, kind, key_file)
-            if not dry_run:
-                custody.create()
-            secret = KeyFile(custody)
-            new = secret.hold(called)
-        case Kind.PASSPHRASE:
-            secret = slot_secrets.passphrase(passphrase_file, twice=True)
-            new = secret.hold(called)
-        case Kind.RECOVERY:
-            # Whoever adds it need not have the identity; then it waits for `kleidi slot test`.
-            secret = slot_secrets.recovery(identity) if identity else None
-            new = recovery.hold(called, recipient)
+    settings, called = load(), name or kind
+    given = slot_secrets.asked(
+        settings,
+        key_file=key_file,
+        passphrase_file=passphrase_file,
+        identity=identity,
+        recipient=recipient,
+    )
+    new, secret = KINDS[kind].opening().add(given, called, dry_run=dry_run)
     if secret is not None and secret.recall(new.values).wrapping_key != new.wrapping_key:
         raise KleidiError(faults.SLOT_WRONG, called)
     order = Order(Act.ADD, called, new=new, proved=secret is not None, dry_run=dry_run)
@@ -103,14 +100,12 @@ def prove(
     row = next((row for row in slot_secrets.rows(settings) if row.name == name), None)
     if row is None:
         raise KleidiError(faults.SLOT_NO_SUCH, name)
-    secret: slot_secrets.Secret
-    match row.kind:
-        case Kind.PASSPHRASE:
-            secret = slot_secrets.passphrase(passphrase_file, twice=False)
-        case Kind.RECOVERY:
-            secret = slot_secrets.recovery(identity)
-        case _:
-            secret = KeyFile(slot_secrets.custody(settings, Kind(row.kind), key_file or settings.seal_key))
+    if row.kind not in KINDS:
+        raise KleidiError(faults.SLOT_SECRET, f"this version knows no slot of kind {row.kind}")
+    given = slot_secrets.asked(
+        settings, key_file=key_file, passphrase_file=passphrase_file, identity=identity
+    )
+    secret = KINDS[row.kind].opening().secret(given)
     key = secret.recall(row.values).wrapping_key
     _tell(_carry_out(settings, Order(Act.TEST, name, key=key, dry_run=dry_run)), output)
 

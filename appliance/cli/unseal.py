@@ -8,8 +8,7 @@ from appliance.cli.secrets import AskPassphrase, IdentityFile, PassphraseFile
 from appliance.cli.slot_secrets import KeyFileOption
 from appliance.faults import KleidiError
 from appliance.settings import load
-from appliance.slots.keyfile import KeyFile
-from appliance.volume.custody import Custody
+from appliance.slots import asked_for
 
 
 def unseal(
@@ -25,15 +24,14 @@ def unseal(
 
     hardening.shut()
     settings = load()
-    secret: slot_secrets.Secret
-    if identity:
-        secret = slot_secrets.recovery(identity)
-    elif key_file:
-        secret = KeyFile(Custody(slot_secrets.Kind.FILE, key_file))
-    elif passphrase or passphrase_file:
-        secret = slot_secrets.passphrase(passphrase_file, twice=False)
-    else:
-        raise KleidiError(faults.SLOT_SECRET, "--passphrase-file, --passphrase, --identity or --key-file")
+    given = slot_secrets.asked(
+        settings,
+        key_file=key_file,
+        passphrase_file=passphrase_file,
+        passphrase=passphrase,
+        identity=identity,
+    )
+    secret = asked_for(given).opening().secret(given)
     refusal = KleidiError(faults.SLOT_WRONG, f"there is no slot of kind {secret.kind}")
     for row in slot_secrets.rows(settings):
         if row.kind != secret.kind:

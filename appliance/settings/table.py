@@ -19,10 +19,12 @@ from appliance.settings.values import (
     MemoryPath,
     Mode,
     Number,
+    SlotKind,
     SocketPath,
     Wait,
     gid,
 )
+from appliance.slots import BY_ITSELF
 
 PREFIX = "KLEIDI_"
 
@@ -48,10 +50,11 @@ class Settings(BaseSettings):
         Path("/dev/shm/kleidi"),  # noqa: S108  checked to be a tmpfs, private directories below it
         description="A tmpfs directory for the open token; nothing in it outlives its process.",
     )
-    slot: Literal["file", "volume"] = Field(
+    slot: SlotKind = Field(
         "file",
-        description="Where the seal key is kept: `file`, outside the volume, or `volume`, beside the seal, "
-        "which protects nothing and is for demos.",
+        description="Where the seal key is kept: "
+        + ", or ".join(f"`{kind.name}`, {kind.about}" for kind in BY_ITSELF)
+        + ".",
     )
     seal_key_file: AbsolutePath | None = Field(
         None,

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from appliance.endpoint import socket_path
+from appliance.slots import BY_ITSELF
 
 # Ours are a tenth of that, and below the open token's there must be room for its own in the one line of 1023
 # bytes that SoftHSM reads (SimpleConfigLoader.cpp).
@@ -102,6 +103,12 @@ def _wait(value: float) -> float:
     return value
 
 
+def _slot(name: str) -> str:
+    if name not in (known := [kind.name for kind in BY_ITSELF]):
+        raise ValueError(f"must be {' or '.join(known)}")
+    return name
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_path)]
 MemoryPath = Annotated[Path, AfterValidator(_path), AfterValidator(_memory)]
 SocketPath = Annotated[Path, BeforeValidator(_endpoint), AfterValidator(_path)]
@@ -109,4 +116,5 @@ Mode = Annotated[int, BeforeValidator(_octal), AfterValidator(_mode)]
 Group = Annotated[str, BeforeValidator(_group)]
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(_number)]
+SlotKind = Annotated[str, AfterValidator(_slot)]
 Wait = Annotated[Number, AfterValidator(_wait)]

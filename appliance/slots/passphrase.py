@@ -10,6 +10,7 @@ from appliance import faults
 from appliance.age import free_memory
 from appliance.age.passphrase import MIN_LENGTH
 from appliance.faults import KleidiError
+from appliance.slots.kinds import Asked
 from appliance.volume.slot import KEY_SIZE, HeldSlot
 
 KIND = "passphrase"
@@ -47,3 +48,20 @@ class Passphrase:
             raise KleidiError(faults.SLOT_MEMORY, f"{needed >> 20} MiB wanted, {free >> 20} MiB free")
         key = Scrypt(salt=salt, length=KEY_SIZE, **cost).derive(self.text.encode())
         return HeldSlot(KIND, values, key)
+
+
+class Opening:
+    """Typed at a terminal or read from a file; asked for twice where it is new."""
+
+    def secret(self, asked: Asked) -> Passphrase:
+        return self._ask(asked, twice=False)
+
+    def add(self, asked: Asked, name: str, *, dry_run: bool) -> tuple[HeldSlot, Passphrase]:  # noqa: ARG002
+        secret = self._ask(asked, twice=True)
+        return secret.hold(name), secret
+
+    @staticmethod
+    def _ask(asked: Asked, *, twice: bool) -> Passphrase:
+        if asked.passphrase is None:
+            raise KleidiError(faults.SLOT_SECRET, "--passphrase-file FILE")
+        return Passphrase(asked.passphrase(twice))

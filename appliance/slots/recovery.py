@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from appliance import faults
 from appliance.age.key_pairs import Identities, Recipients
 from appliance.faults import KleidiError
+from appliance.slots.kinds import Asked
 from appliance.volume.slot import KEY_SIZE, HeldSlot
 
 KIND = "recovery"
@@ -44,3 +45,16 @@ class Recovery:
             fault = faults.SLOT_WRONG if wrong else faults.SEAL_CORRUPT
             raise KleidiError(fault, f"a slot of kind {KIND}") from error
         return HeldSlot(KIND, values, key)
+
+
+class Opening:
+    """Who adds it need not have the identity; then it waits for `kleidi slot test`."""
+
+    def secret(self, asked: Asked) -> Recovery:
+        if asked.identity is None:
+            raise KleidiError(faults.SLOT_SECRET, "--identity FILE")
+        return Recovery(Identities.parse(asked.identity()))
+
+    def add(self, asked: Asked, name: str, *, dry_run: bool) -> tuple[HeldSlot, Recovery | None]:  # noqa: ARG002
+        secret = self.secret(asked) if asked.identity else None
+        return hold(name, asked.recipient), secret

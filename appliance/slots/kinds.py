@@ -1,0 +1,111 @@
+"""The kinds of slots: the one list that settings, options, admin calls and pages are made from.
+
+A new kind is a module with an `Opening`, as slots/passphrase.py has one, and a row here. The modules are
+imported by who needs them: a server that opens by its key file pays for no other kind.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from appliance import faults
+from appliance.faults import KleidiError
+from appliance.volume.slot import HeldSlot
+
+
+@dataclass(frozen=True, repr=False)
+class Asked:
+    """What somebody gave to open a slot or to make one: a kind calls for its own secret, and for no other.
+
+    *volume* and *seal_key* are where the settings have them. *passphrase* asks twice when it is to be made.
+    """
+
+    volume: Path
+    seal_key: Path
+    key_file: Path | None = None
+    passphrase: Callable[[bool], str] | None = None
+    identity: Callable[[], str] | None = None
+    recipient: str = ""
+
+
+class Secret(Protocol):
+    """What a person or a machine opens slots of one kind with."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def recall(self, values: Mapping[str, str]) -> HeldSlot:
+        """The slot with those public *values*, if it is this secret's; only the seal can tell."""
+        ...
+
+
+class Opening(Protocol):
+    """One kind at work. Both raise E-SLOT-SECRET with the option that is missing."""
+
+    def secret(self, asked: Asked) -> Secret: ...
+
+    def add(self, asked: Asked, name: str, *, dry_run: bool) -> tuple[HeldSlot, Secret | None]:
+        """A new slot, and its secret where that was given: then the slot can be tried at once."""
+        ...
+
+
+@dataclass(frozen=True)
+class Kind:
+    """*given*: whether it was asked for. *by_itself*: a machine opens with it, so KLEIDI_SLOT may name it."""
+
+    name: str
+    about: str
+    opening: Callable[[], Opening]
+    given: Callable[[Asked], bool]
+    by_itself: bool = False
+
+
+def _file() -> Opening:
+    from appliance.slots import keyfile
+
+    return keyfile.Opening("file")
+
+
+def _volume() -> Opening:
+    from appliance.slots import keyfile
+
+    return keyfile.Opening("volume")
+
+
+def _passphrase() -> Opening:
+    from appliance.slots import passphrase
+
+    return passphrase.Opening()
+
+
+def _recovery() -> Opening:
+    from appliance.slots import recovery
+
+    return recovery.Opening()
+
+
+_ALL = (
+    Kind("file", "outside the volume", _file, lambda asked: asked.key_file is not None, by_itself=True),
+    Kind(
+        "volume",
+        "beside the seal, which protects nothing and is for demos",
+        _volume,
+        lambda _asked: False,
+        by_itself=True,
+    ),
+    Kind("passphrase", "a person's", _passphrase, lambda asked: asked.passphrase is not None),
+    Kind("recovery", "an age identity in a safe", _recovery, lambda asked: asked.identity is not None),
+)
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
+BY_ITSELF = tuple(kind for kind in _ALL if kind.by_itself)
+
+
+def asked_for(asked: Asked) -> Kind:
+    """The kind of what was given. Raises E-SLOT-SECRET unless it is one."""
+    found = [kind for kind in _ALL if kind.given(asked)]
+    if len(found) != 1:
+        which = ", not ".join(kind.name for kind in found) or "nothing was given"
+        options = "--passphrase-file, --passphrase, --identity or --key-file"
+        raise KleidiError(faults.SLOT_SECRET, f"{options}: {which}")
+    return found[0]
