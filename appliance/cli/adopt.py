@@ -10,8 +10,8 @@ import typer
 from appliance import assembly, faults, hardening, regular
 from appliance.backup.bundle import MAX_SIZE
 from appliance.cli import reach
+from appliance.cli.options import Output, Printed
 from appliance.cli.secrets import read
-from appliance.cli.serve import Output
 from appliance.client.report import Changed
 from appliance.faults import KleidiError
 from appliance.ops.operations import Command, Verb
@@ -38,7 +38,7 @@ def adopt(
     token_label: _TokenLabel = "",
     annotation: _Annotation = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look and try; change nothing.")] = False,
-    output: Annotated[Output, typer.Option("--output", "-o", help="For people or programs.")] = Output.TEXT,
+    output: Printed = Output.TEXT,
 ) -> None:
     """Decrypt what the original kleidi or the Kubernetes mock wrote: take over their token, read-only."""
     from appliance.client import admin

@@ -9,7 +9,7 @@ import typer
 
 from appliance import assembly, faults
 from appliance.cli import keys
-from appliance.cli.serve import Output
+from appliance.cli.options import Output, Printed
 from appliance.faults import KleidiError
 from appliance.ops.advice import after
 from appliance.ops.operations import Command, Verb
@@ -18,14 +18,13 @@ from appliance.settings import load
 app = typer.Typer(no_args_is_help=True, help="What is remembered of the volume outside of it.")
 
 SCHEMA = "kleidi.anchor-show/v1"
-_Output = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be accepted; change nothing.")]
 _Reason = Annotated[str, typer.Option("--reason", help="For the audit log and for `kleidi status`.")]
 _Lineage = Annotated[str, typer.Option("--lineage", help="The volume's lineage, to show that it is meant.")]
 
 
 @app.command()
-def show(*, output: _Output = Output.TEXT) -> None:
+def show(*, output: Printed = Output.TEXT) -> None:
     """What the anchor remembers; it is read where it lies, no server is asked."""
     anchor = assembly.storage(load()).anchor
     known = anchor.read()
@@ -54,7 +53,7 @@ def accept(
     reason: _Reason,
     lineage: _Lineage = "",
     dry_run: _DryRun = False,
-    output: _Output = Output.TEXT,
+    output: Printed = Output.TEXT,
 ) -> None:
     """Say that what the volume holds is all there is: what was seen before and is missing is lost for good.
 

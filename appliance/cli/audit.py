@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from appliance import assembly
-from appliance.cli.serve import Output
+from appliance.cli.options import Output, Printed
 from appliance.faults import KleidiError
 from appliance.settings import Settings, load
 from appliance.volume.audit import Chain, Head
@@ -14,12 +14,11 @@ from appliance.volume.audit import Chain, Head
 app = typer.Typer(no_args_is_help=True, help="The log of changes: read it, and see that nobody changed it.")
 
 SCHEMA = "kleidi.audit/v1"
-_Output = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
 _FIRST = ("seq", "time", "op", "phase", "key_id", "generation", "by")
 
 
 @app.command()
-def verify(*, output: _Output = Output.TEXT) -> None:
+def verify(*, output: Printed = Output.TEXT) -> None:
     """Whether every entry follows from the one before it, and the one that the newest seal knows is there."""
     settings = load()
     # First the seal: the log that is read behind it holds its head, whatever a server does meanwhile.
@@ -68,7 +67,7 @@ def _json(chain: Chain, known: Head | None, unknown: str) -> str:
 def tail(
     *,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many of the last entries.")] = 20,
-    output: _Output = Output.TEXT,
+    output: Printed = Output.TEXT,
 ) -> None:
     """The last entries, oldest first."""
     entries = assembly.audit_log(load()).tail(count)

@@ -14,15 +14,13 @@ from appliance.backup.report import Told, verified_keys
 from appliance.backup.restore import lay_aside
 from appliance.backup.verify import examine
 from appliance.cli import bundle_source
+from appliance.cli.options import DryRun, EtcdPrefix, Output, Printed, Reason, UsageFile
 from appliance.cli.secrets import AskPassphrase, IdentityFile, PassphraseFile, To, opener, sealer
-from appliance.cli.serve import Output
 from appliance.faults import Exit, KleidiError
 from appliance.settings import load
 
 app = typer.Typer(no_args_is_help=True, help="Backups: create, verify, restore, drill.")
 
-_Output = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
 _Bundle = Annotated[Path, typer.Argument(metavar="FILE", help="The bundle.")]
 _Where = Annotated[
     str,
@@ -31,11 +29,7 @@ _Where = Annotated[
         help="Where to write it: by default KLEIDI_BACKUP_DIR, else here; - is stdout.",
     ),
 ]
-_Reason = Annotated[str, typer.Option("--reason", help="For the audit log.")]
 _Live = Annotated[bool, typer.Option("--against-live", help="Compare with the keys that there are now.")]
-_Usage = Annotated[
-    str, typer.Option("--usage", metavar="FILE", help="What `kleidi usage -o json` printed; - reads stdin.")
-]
 _Snapshot = Annotated[
     str,
     typer.Option(
@@ -44,7 +38,6 @@ _Snapshot = Annotated[
         help="What `etcdctl snapshot save` wrote, also in a zip, gzip, bzip2 or xz; - reads stdin.",
     ),
 ]
-_Prefix = Annotated[str, typer.Option("--prefix", help="The API server's --etcd-prefix.")]
 _Aside = Annotated[
     Path | None,
     typer.Option("--aside", metavar="DIR", help="Unpack it there, in memory, to look at; restore nothing."),
@@ -58,9 +51,9 @@ def create(
     to: To = None,
     passphrase: AskPassphrase = False,
     passphrase_file: PassphraseFile = "",
-    reason: _Reason = "",
-    dry_run: _DryRun = False,
-    output: _Output = Output.TEXT,
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    output: Printed = Output.TEXT,
 ) -> None:
     """Write every key into one age file: from the running server, or from the volume while none runs."""
     hardening.shut()
@@ -85,10 +78,10 @@ def verify(
     passphrase: AskPassphrase = False,
     passphrase_file: PassphraseFile = "",
     against_live: _Live = False,
-    usage: _Usage = "",
+    usage: UsageFile = "",
     etcd_snapshot: _Snapshot = "",
-    prefix: _Prefix = "/registry",
-    output: _Output = Output.TEXT,
+    prefix: EtcdPrefix = "/registry",
+    output: Printed = Output.TEXT,
 ) -> None:
     """Open a bundle in memory, prove every key in it, and remember that it was done."""
     hardening.shut()
@@ -105,7 +98,7 @@ def drill(
     identity: IdentityFile = "",
     passphrase: AskPassphrase = False,
     passphrase_file: PassphraseFile = "",
-    output: _Output = Output.TEXT,
+    output: Printed = Output.TEXT,
 ) -> None:
     """Verify the newest bundle in KLEIDI_BACKUP_DIR against the keys that there are now, and record it."""
     hardening.shut()
@@ -126,8 +119,8 @@ def restore(
     passphrase: AskPassphrase = False,
     passphrase_file: PassphraseFile = "",
     aside: _Aside = None,
-    dry_run: _DryRun = False,
-    output: _Output = Output.TEXT,
+    dry_run: DryRun = False,
+    output: Printed = Output.TEXT,
 ) -> None:
     """Bring an empty volume back from a bundle: the same lineage and keys, sealed by this node's own key."""
     hardening.shut()

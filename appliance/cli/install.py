@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from appliance import faults, regular
+from appliance.cli.options import UsageFile
 from appliance.faults import KleidiError
 from appliance.install import layout
 from appliance.install.before import Before
@@ -43,9 +44,6 @@ _Group = Annotated[
 _Encryption = Annotated[
     Before,
     typer.Option("--encryption", help="What to do about an API server that encrypts already."),
-]
-_Usage = Annotated[
-    str, typer.Option("--usage", metavar="FILE", help="What `kleidi usage -o json` printed; - reads stdin.")
 ]
 # In bytes; a count has one row for each resource and key.
 _MOST_COUNTED = 16 * 1024 * 1024
@@ -102,7 +100,7 @@ def install(
 
 
 def uninstall(
-    *, usage: _Usage = "", root: _Root = Path("/"), dry_run: _DryRun = False, force: _Force = False
+    *, usage: UsageFile = "", root: _Root = Path("/"), dry_run: _DryRun = False, force: _Force = False
 ) -> None:
     """Take the appliance off this node. Never deletes a key, a volume or an EncryptionConfiguration."""
     from appliance.install import node

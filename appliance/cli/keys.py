@@ -9,7 +9,7 @@ import typer
 
 from appliance import assembly, faults, given
 from appliance.cli import reach
-from appliance.cli.serve import Output
+from appliance.cli.options import DryRun, Output, Printed, Reason, UsageFile
 from appliance.client.report import Changed, KeyRow
 from appliance.faults import Exit, KleidiError
 from appliance.ops.advice import after
@@ -23,9 +23,6 @@ from appliance.volume.opening import Opened
 app = typer.Typer(no_args_is_help=True, help="Keys: list, rotate, retire, destroy.")
 
 _Key = Annotated[str, typer.Argument(metavar="KEY", help="v1, v2, … or a key id.")]
-_Output = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
-_Reason = Annotated[str, typer.Option("--reason", help="For the audit log.")]
 _Expect = Annotated[
     str, typer.Option("--expect-keyset", help="Refuse unless the key set has this hash (kleidi status).")
 ]
@@ -39,14 +36,11 @@ _Stored = Annotated[
     int | None,
     typer.Option("--stored", min=0, help="Objects that a whole `kleidi usage` found under this key."),
 ]
-_Usage = Annotated[
-    str, typer.Option("--usage", metavar="FILE", help="What `kleidi usage -o json` printed; - reads stdin.")
-]
 SCHEMA = "kleidi.key/v1"
 
 
 @app.command("list")
-def list_keys(*, output: _Output = Output.TEXT) -> None:
+def list_keys(*, output: Printed = Output.TEXT) -> None:
     """Every key with its state, and how often this node used it."""
     rows = _rows(load())
     if output is Output.JSON:
@@ -60,7 +54,7 @@ def list_keys(*, output: _Output = Output.TEXT) -> None:
 
 
 @app.command()
-def stage(*, dry_run: _DryRun = False, output: _Output = Output.TEXT, reason: _Reason = "") -> None:
+def stage(*, dry_run: DryRun = False, output: Printed = Output.TEXT, reason: Reason = "") -> None:
     """Make a new key that decrypts but is announced nowhere yet: carry it to the other nodes first."""
     _change(Command(Verb.STAGE, dry_run=dry_run, reason=reason), output)
 
@@ -69,11 +63,11 @@ def stage(*, dry_run: _DryRun = False, output: _Output = Output.TEXT, reason: _R
 def promote(
     key: _Key,
     *,
-    dry_run: _DryRun = False,
-    output: _Output = Output.TEXT,
+    dry_run: DryRun = False,
+    output: Printed = Output.TEXT,
     expect: _Expect = "",
     without_backup: _WithoutBackup = False,
-    reason: _Reason = "",
+    reason: Reason = "",
 ) -> None:
     """Encrypt with the staged key from now on; the primary one before it becomes retired."""
     command = Command(Verb.PROMOTE, key=key, expect_keyset=expect, dry_run=dry_run, reason=reason)
@@ -83,11 +77,11 @@ def promote(
 @app.command()
 def rotate(
     *,
-    dry_run: _DryRun = False,
-    output: _Output = Output.TEXT,
+    dry_run: DryRun = False,
+    output: Printed = Output.TEXT,
     expect: _Expect = "",
     without_backup: _WithoutBackup = False,
-    reason: _Reason = "",
+    reason: Reason = "",
 ) -> None:
     """Stage and promote in one, for a single node. A second run finishes an interrupted one."""
     command = Command(Verb.ROTATE, expect_keyset=expect, dry_run=dry_run, reason=reason)
@@ -95,9 +89,7 @@ def rotate(
 
 
 @app.command()
-def retire(
-    key: _Key, *, dry_run: _DryRun = False, output: _Output = Output.TEXT, reason: _Reason = ""
-) -> None:
+def retire(key: _Key, *, dry_run: DryRun = False, output: Printed = Output.TEXT, reason: Reason = "") -> None:
     """Give up a staged key before it became primary; it still decrypts."""
     _change(Command(Verb.RETIRE, key=key, dry_run=dry_run, reason=reason), output)
 
@@ -107,11 +99,11 @@ def disable(
     key: _Key,
     *,
     stored: _Stored = None,
-    usage: _Usage = "",
+    usage: UsageFile = "",
     force: Annotated[bool, typer.Option("--force", help="Although not every condition holds.")] = False,
-    reason: _Reason = "",
-    dry_run: _DryRun = False,
-    output: _Output = Output.TEXT,
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    output: Printed = Output.TEXT,
 ) -> None:
     """Refuse to decrypt with a retired key, to see whether anybody misses it. `enable` undoes it."""
     if force and not reason:
@@ -123,9 +115,7 @@ def disable(
 
 
 @app.command()
-def enable(
-    key: _Key, *, dry_run: _DryRun = False, output: _Output = Output.TEXT, reason: _Reason = ""
-) -> None:
+def enable(key: _Key, *, dry_run: DryRun = False, output: Printed = Output.TEXT, reason: Reason = "") -> None:
     """Decrypt with a disabled key again."""
     _change(Command(Verb.ENABLE, key=key, dry_run=dry_run, reason=reason), output)
 
@@ -136,10 +126,10 @@ def destroy(
     *,
     typed: Annotated[str, typer.Option("--key-id", help="The whole key id, to show that it is meant.")] = "",
     stored: _Stored = None,
-    usage: _Usage = "",
-    dry_run: _DryRun = False,
-    output: _Output = Output.TEXT,
-    reason: _Reason = "",
+    usage: UsageFile = "",
+    dry_run: DryRun = False,
+    output: Printed = Output.TEXT,
+    reason: Reason = "",
 ) -> None:
     """Remove a disabled key for ever. Not to be undone; there is no --yes."""
     settings = load()
@@ -149,7 +139,7 @@ def destroy(
 
 
 @app.command()
-def check(key: _Key, *, stored: _Stored = None, usage: _Usage = "", output: _Output = Output.TEXT) -> None:
+def check(key: _Key, *, stored: _Stored = None, usage: UsageFile = "", output: Printed = Output.TEXT) -> None:
     """Whether it is safe to do without a key, condition by condition."""
     settings = load()
     proof = _counted(settings, key, usage) if usage else Proof(stored)

@@ -11,15 +11,13 @@ import typer
 from appliance import faults, given
 from appliance.backup import directory
 from appliance.backup.bundle import MAX_SIZE
-from appliance.cli.serve import Output
+from appliance.cli.options import DryRun, Output, Printed
 from appliance.faults import KleidiError
 from appliance.settings import load
 
 app = typer.Typer(no_args_is_help=True, help="Nodes: invite, export, join.")
 
 SCHEMA = "kleidi.node/v1"
-_Output = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
 _To = Annotated[
     str, typer.Option("--to", metavar="RECIPIENT", help="What `kleidi node invite` printed on that node.")
 ]
@@ -30,7 +28,7 @@ _Bundle = Annotated[str, typer.Argument(metavar="FILE", help="What the other nod
 
 
 @app.command()
-def invite(*, output: _Output = Output.TEXT) -> None:
+def invite(*, output: Printed = Output.TEXT) -> None:
     """On the node that is to get the keys: print a recipient that is good for one bundle."""
     from appliance.client import admin
 
@@ -63,7 +61,7 @@ def export(*, to: _To, where: _Where = "-") -> None:
 
 
 @app.command()
-def join(file: _Bundle, *, dry_run: _DryRun = False, output: _Output = Output.TEXT) -> None:
+def join(file: _Bundle, *, dry_run: DryRun = False, output: Printed = Output.TEXT) -> None:
     """On the invited node: take the keys that were exported to it, first ones or newer ones."""
     from appliance.client import admin
 

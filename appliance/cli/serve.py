@@ -4,13 +4,13 @@ import json
 import logging
 import sys
 import time
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from appliance import __version__, assembly, logs
 from appliance.cli import reach
+from appliance.cli.options import Output, Printed
 from appliance.configuration import encryption_configuration
 from appliance.faults import Exit, Kind, KleidiError
 from appliance.settings import Settings, load
@@ -19,14 +19,6 @@ _RETRY_SECONDS = 2.0
 _POLL_SECONDS = 0.1
 
 
-class Output(StrEnum):
-    """How an answer is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-_Output = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
 _Wait = Annotated[float, typer.Option("--wait", help="Seconds to wait for the state OPERATIONAL.")]
 _KeepTrying = Annotated[bool, typer.Option("--keep-trying", help="Wait for what may heal, then go on.")]
 
@@ -58,7 +50,7 @@ def serve() -> None:
     assembly.serve(_ready())
 
 
-def status(*, output: _Output = Output.TEXT, wait: _Wait = 0.0) -> None:
+def status(*, output: Printed = Output.TEXT, wait: _Wait = 0.0) -> None:
     """How things stand: asked of the running server, or read from the volume when it is down."""
     settings = load()
     until = time.monotonic() + wait
@@ -76,7 +68,7 @@ def encryption_config() -> None:
     typer.echo(encryption_configuration(settings.provider_name, settings.socket), nl=False)
 
 
-def version(*, output: _Output = Output.TEXT) -> None:
+def version(*, output: Printed = Output.TEXT) -> None:
     """Which kleidi this is."""
     fields = {"schema": "kleidi.version/v1", "version": __version__, "python": sys.version.split()[0]}
     typer.echo(json.dumps(fields, indent=2) if output is Output.JSON else f"kleidi {__version__}")

@@ -9,8 +9,8 @@ import typer
 
 from appliance import assembly, faults, hardening
 from appliance.cli import reach, slot_secrets
+from appliance.cli.options import DryRun, Output, Printed, Reason
 from appliance.cli.secrets import IdentityFile, PassphraseFile
-from appliance.cli.serve import Output
 from appliance.cli.slot_secrets import KeyFileOption
 from appliance.client.report import Changed
 from appliance.faults import KleidiError
@@ -23,8 +23,6 @@ app = typer.Typer(no_args_is_help=True, help="Slots, the ways to open the seal: 
 SCHEMA = "kleidi.slots/v1"
 
 
-_Output = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Try it; change nothing.")]
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="As `kleidi slot list` shows it.")]
 _NewName = Annotated[str, typer.Option("--name", help="What to call it; by default its kind.")]
 _Kind = Annotated[
@@ -37,11 +35,10 @@ _Recipient = Annotated[
     str, typer.Option("--recipient", help="For recovery: an age public key, age1…; its identity stays away.")
 ]
 _Force = Annotated[bool, typer.Option("--force", help="Although the appliance opens the volume with it.")]
-_Reason = Annotated[str, typer.Option("--reason", help="For the audit log.")]
 
 
 @app.command("list")
-def list_slots(*, output: _Output = Output.TEXT) -> None:
+def list_slots(*, output: Printed = Output.TEXT) -> None:
     """Every way into the seal; nothing has to be open for it."""
     found = slot_secrets.rows(load())
     if output is Output.JSON:
@@ -64,8 +61,8 @@ def add(
     passphrase_file: PassphraseFile = "",
     recipient: _Recipient = "",
     identity: IdentityFile = "",
-    dry_run: _DryRun = False,
-    output: _Output = Output.TEXT,
+    dry_run: DryRun = False,
+    output: Printed = Output.TEXT,
 ) -> None:
     """One more way into the seal. It is tried before it counts; the keys stay as they are."""
     hardening.shut()
@@ -91,8 +88,8 @@ def prove(
     key_file: KeyFileOption = None,
     passphrase_file: PassphraseFile = "",
     identity: IdentityFile = "",
-    dry_run: _DryRun = False,
-    output: _Output = Output.TEXT,
+    dry_run: DryRun = False,
+    output: Printed = Output.TEXT,
 ) -> None:
     """Prove a slot with its secret, and write down that it was proved."""
     hardening.shut()
@@ -115,9 +112,9 @@ def remove(
     name: _Name,
     *,
     force: _Force = False,
-    reason: _Reason = "",
-    dry_run: _DryRun = False,
-    output: _Output = Output.TEXT,
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    output: Printed = Output.TEXT,
 ) -> None:
     """One way less into the seal; never the last one that was tested."""
     if force and not reason:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from appliance import faults, given
-from appliance.cli.serve import Output
+from appliance.cli.options import EtcdPrefix, Output, Printed
 from appliance.faults import KleidiError
 from appliance.usage.tally import Tally
 
@@ -21,7 +21,6 @@ Cacert = Annotated[
 ]
 Cert = Annotated[Path | None, typer.Option("--cert", help="A client certificate that etcd accepts, in PEM.")]
 Key = Annotated[Path | None, typer.Option("--key", help="Its private key, in PEM.")]
-Prefix = Annotated[str, typer.Option("--prefix", help="The API server's --etcd-prefix.")]
 FromEtcdctl = Annotated[
     str,
     typer.Option(
@@ -29,7 +28,6 @@ FromEtcdctl = Annotated[
     ),
 ]
 KeyId = Annotated[str, typer.Option("--key-id", help="Only what is encrypted under this key id.")]
-_Output = Annotated[Output, typer.Option("--output", "-o", help="For people or for programs.")]
 
 LOOPBACK = "https://127.0.0.1:2379"
 REGISTRY = "/registry"
@@ -41,10 +39,10 @@ def usage(  # one parameter for each option
     cacert: Cacert = None,
     cert: Cert = None,
     key: Key = None,
-    prefix: Prefix = REGISTRY,
+    prefix: EtcdPrefix = REGISTRY,
     from_etcdctl: FromEtcdctl = "",
     key_id: KeyId = "",
-    output: _Output = Output.TEXT,
+    output: Printed = Output.TEXT,
 ) -> None:
     """How many stored objects are encrypted under which key id; asks etcd, needs no key."""
     if from_etcdctl:

@@ -8,7 +8,7 @@ import pytest
 
 from appliance import assembly, faults, hardening
 from appliance.cli import audit
-from appliance.cli.serve import Output
+from appliance.cli.options import Output
 from appliance.faults import Exit, KleidiError
 from appliance.volume.audit import AuditLog, Head
 from tests.ops.shop import Node
