@@ -10,17 +10,11 @@ from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.keys.keyset import KeySet
 from appliance.volume.commit import Change, Committer, Done
-from appliance.volume.generations import VolumeState
+from appliance.volume.generations import UNFIT, VolumeState
 from appliance.volume.mounts import mount_of
 from appliance.volume.opening import Opened, Storage
 from appliance.volume.payload import Payload
 from appliance.volume.seal import Header
-
-_UNFIT = {
-    VolumeState.MISSING: faults.VOLUME_MISSING,
-    VolumeState.UNREADABLE: faults.VOLUME_UNREADABLE,
-    VolumeState.FOREIGN: faults.VOLUME_FOREIGN,
-}
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,7 @@ class Restorer:
     def refuse(self, header: Header) -> None:
         """Raise KleidiError unless this volume may take a bundle of *header*."""
         survey = self.storage.volume.survey()
-        if fault := _UNFIT.get(survey.state):
+        if fault := UNFIT.get(survey.state):
             raise KleidiError(fault, ", ".join(survey.strangers))
         if survey.state is VolumeState.SEALED:
             raise KleidiError(faults.RESTORE_NOT_EMPTY, self._what_is_there(header))

@@ -7,7 +7,7 @@ from appliance import faults
 from appliance.faults import Fault
 from appliance.volume.anchor import Memory
 from appliance.volume.custody import KeyFile
-from appliance.volume.generations import Survey, VolumeState
+from appliance.volume.generations import UNFIT, Survey, VolumeState
 
 
 class Policy(StrEnum):
@@ -48,16 +48,10 @@ class Refusal:
 
 Plan = tuple[Step, ...]
 
-_UNFIT = {
-    VolumeState.MISSING: faults.VOLUME_MISSING,
-    VolumeState.UNREADABLE: faults.VOLUME_UNREADABLE,
-    VolumeState.FOREIGN: faults.VOLUME_FOREIGN,
-}
-
 
 def plan(seen: Observation) -> Plan | Refusal:
     """The steps to a sealed volume, or why there are none to take."""
-    if fault := _UNFIT.get(seen.survey.state):
+    if fault := UNFIT.get(seen.survey.state):
         return Refusal(fault, ", ".join(seen.survey.strangers))
     if seen.survey.state is VolumeState.SEALED:
         return (Step.VERIFY,)

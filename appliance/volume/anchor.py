@@ -102,5 +102,5 @@ class Anchor:
         grown = known.grown(seen, lost) if known else seen
         if self.path is None or grown == known:
             return
-        with durable.translated(faults.ANCHOR_UNWRITABLE, faults.ANCHOR_UNWRITABLE, faults.ANCHOR_UNWRITABLE):
+        with durable.translated_as(faults.ANCHOR_UNWRITABLE):
             durable.write(self.path, json.dumps(grown.to_json(), indent=1).encode() + b"\n", 0o644)

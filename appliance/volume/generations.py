@@ -44,6 +44,14 @@ class VolumeState(StrEnum):
     SEALED = "sealed"
 
 
+# Why nothing can be made of it, whatever is wanted.
+UNFIT = {
+    VolumeState.MISSING: faults.VOLUME_MISSING,
+    VolumeState.UNREADABLE: faults.VOLUME_UNREADABLE,
+    VolumeState.FOREIGN: faults.VOLUME_FOREIGN,
+}
+
+
 @dataclass(frozen=True)
 class Survey:
     state: VolumeState

@@ -14,7 +14,7 @@ from appliance.volume import durable, traces
 from appliance.volume.anchor import Anchor, Memory
 from appliance.volume.audit import AuditLog, Head
 from appliance.volume.custody import Custody
-from appliance.volume.generations import AUDIT, LEDGER, VERIFIED, Survey, Volume, VolumeState, digest
+from appliance.volume.generations import AUDIT, LEDGER, UNFIT, VERIFIED, Survey, Volume, VolumeState, digest
 from appliance.volume.payload import Payload
 from appliance.volume.seal import Header, read_header, unseal
 from appliance.volume.slot import HeldSlot, Unwrapper
@@ -23,12 +23,7 @@ from appliance.volume.traces import Shortfall
 # Entries from the end of the audit log: enough to find the last change that was committed.
 _LOOKED_AT = 50
 
-_NOT_SEALED = {
-    VolumeState.MISSING: faults.VOLUME_MISSING,
-    VolumeState.UNREADABLE: faults.VOLUME_UNREADABLE,
-    VolumeState.FOREIGN: faults.VOLUME_FOREIGN,
-    VolumeState.EMPTY: faults.VOLUME_EMPTY,
-}
+_NOT_SEALED = {**UNFIT, VolumeState.EMPTY: faults.VOLUME_EMPTY}
 
 
 @dataclass(frozen=True)

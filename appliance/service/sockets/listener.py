@@ -95,7 +95,7 @@ class Listener:
 
     async def _publish(self) -> None:
         hidden = self.path.with_name("." + secrets.token_hex(HIDDEN_NAME_SIZE)[: HIDDEN_NAME_SIZE - 1])
-        with durable.translated(*3 * [faults.SOCKET_DIRECTORY]), _removed_unless_done(hidden):
+        with durable.translated_as(faults.SOCKET_DIRECTORY), _removed_unless_done(hidden):
             bound = await self._bind(hidden)
             try:
                 if self._gid is not None:

@@ -34,7 +34,7 @@ class AuditLog:
 
         Needs the volume's lock. Raises E-AUDIT-FAILED: then the change must not happen.
         """
-        with durable.translated(*3 * [faults.AUDIT_FAILED]):
+        with durable.translated_as(faults.AUDIT_FAILED):
             files.put_away(self.path, self.limit)
             head, torn, file = self._end()
             lines = []
@@ -84,7 +84,7 @@ class AuditLog:
         Raises E-AUDIT-BROKEN with the line where it is broken, E-AUDIT-CUT when it lacks the *known* head,
         and E-AUDIT-UNREADABLE.
         """
-        with durable.translated(*3 * [faults.AUDIT_UNREADABLE]):
+        with durable.translated_as(faults.AUDIT_UNREADABLE):
             return chain.follow(files.oldest_first(self.path), known)
 
     def tail(self, count: int) -> list[dict[str, Any]]:
@@ -92,7 +92,7 @@ class AuditLog:
         return list(islice(self._backwards(), count))[::-1]
 
     def _backwards(self) -> Iterator[dict[str, Any]]:
-        with durable.translated(*3 * [faults.AUDIT_UNREADABLE]):
+        with durable.translated_as(faults.AUDIT_UNREADABLE):
             for _, lines in files.newest_first(self.path):
                 yield from filter(None, map(parse, lines))
 
