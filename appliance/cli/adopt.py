@@ -42,21 +42,13 @@ def adopt(
 ) -> None:
     """Decrypt what the original kleidi or the Kubernetes mock wrote: take over their token, read-only."""
     from appliance.client import admin
-    from proto.admin import admin_pb2
 
     hardening.shut()
     settings = load()
     found = FoundToken(
         read_files(directory), read(pin_file, faults.TOKEN_NOT_ADOPTED).rstrip("\r\n"), token_label, key_label
     )
-    request = admin_pb2.AdoptRequest(
-        files=found.files,
-        pin=found.pin,
-        token_label=token_label,
-        key_label=key_label,
-        annotation=annotation,
-        dry_run=dry_run,
-    )
+    request = admin.adopt_request(found, annotation, dry_run=dry_run)
     command = Command(Verb.ADOPT, dry_run=dry_run, by=assembly.here())
     changed = reach.carried_out(
         settings,

@@ -43,9 +43,8 @@ def make(settings: Settings, seal_for: Sealer, reason: str, *, dry_run: bool) ->
 
 def _fetch(settings: Settings, recipients: Recipients, reason: str, *, dry_run: bool) -> Made:
     from appliance.client import admin
-    from proto.admin import admin_pb2
 
-    request = admin_pb2.BundleRequest(recipients=recipients.names, reason=reason, dry_run=dry_run)
+    request = admin.bundle_request(recipients.names, reason, dry_run=dry_run)
 
     def ask() -> Made:
         reply = admin.bundle(settings.admin_socket, request)

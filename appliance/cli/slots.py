@@ -129,19 +129,8 @@ def _tell(changed: Changed, output: Output) -> None:
 
 def _carry_out(settings: Settings, order: Order) -> Changed:
     from appliance.client import admin
-    from proto.admin import admin_pb2
 
-    request = admin_pb2.ChangeSlotRequest(
-        verb=order.act,
-        name=order.name,
-        kind=order.new.kind if order.new else "",
-        values=order.new.values if order.new else {},
-        wrapping_key=order.new.wrapping_key if order.new else order.key,
-        proved=order.proved,
-        force=order.force,
-        reason=order.reason,
-        dry_run=order.dry_run,
-    )
+    request = admin.slot_request(order)
     by_hand = replace(order, by=assembly.here())
     return reach.carried_out(
         settings,

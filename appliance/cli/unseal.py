@@ -20,7 +20,6 @@ def unseal(
 ) -> None:
     """Open the seal by hand, for as long as the server runs; nothing of the secret is written anywhere."""
     from appliance.client import admin
-    from proto.admin import admin_pb2
 
     hardening.shut()
     settings = load()
@@ -37,10 +36,7 @@ def unseal(
         if row.kind != secret.kind:
             continue
         try:
-            held = secret.recall(row.values)
-            request = admin_pb2.UnsealRequest(
-                kind=held.kind, values=held.values, wrapping_key=held.wrapping_key
-            )
+            request = admin.unseal_request(secret.recall(row.values))
             reply = admin.unseal(settings.admin_socket, request)
         except KleidiError as error:
             if error.fault not in (faults.SEAL_KEY_WRONG, faults.SLOT_WRONG):

@@ -1,10 +1,14 @@
 """The command line's end of the admin service."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from appliance.client.knock import ANSWER_SECONDS, answering, dialled, greet
 from appliance.client.report import BackupRow, Changed, KeyRow, LossRow, Reason, RefusedRow, Report
 from appliance.ops.operations import Command
+from appliance.ops.slots import Order
+from appliance.volume.payload import FoundToken
+from appliance.volume.slot import HeldSlot
 from proto.admin import admin_pb2
 
 # Building and trying a generation takes tenths of seconds, on a busy node with many keys some seconds.
@@ -89,6 +93,39 @@ def check_request(key: str, stored: int | None) -> admin_pb2.CheckRequest:
     if stored is not None:
         request.stored = stored
     return request
+
+
+def adopt_request(found: FoundToken, annotation: str, *, dry_run: bool) -> admin_pb2.AdoptRequest:
+    return admin_pb2.AdoptRequest(
+        files=found.files,
+        pin=found.pin,
+        token_label=found.token_label,
+        key_label=found.key_label,
+        annotation=annotation,
+        dry_run=dry_run,
+    )
+
+
+def bundle_request(recipients: Iterable[str], reason: str, *, dry_run: bool) -> admin_pb2.BundleRequest:
+    return admin_pb2.BundleRequest(recipients=recipients, reason=reason, dry_run=dry_run)
+
+
+def slot_request(order: Order) -> admin_pb2.ChangeSlotRequest:
+    return admin_pb2.ChangeSlotRequest(
+        verb=order.act,
+        name=order.name,
+        kind=order.new.kind if order.new else "",
+        values=order.new.values if order.new else {},
+        wrapping_key=order.new.wrapping_key if order.new else order.key,
+        proved=order.proved,
+        force=order.force,
+        reason=order.reason,
+        dry_run=order.dry_run,
+    )
+
+
+def unseal_request(held: HeldSlot) -> admin_pb2.UnsealRequest:
+    return admin_pb2.UnsealRequest(kind=held.kind, values=held.values, wrapping_key=held.wrapping_key)
 
 
 def key_row(key: admin_pb2.Key) -> KeyRow:
