@@ -9,7 +9,7 @@ import typer
 from appliance import faults, regular
 from appliance.cli.options import UsageFile
 from appliance.faults import KleidiError
-from appliance.install import layout
+from appliance.install import layout, traces
 from appliance.install.before import Before
 from appliance.install.steps import Step
 from appliance.manifests.description import Description, Role, User
@@ -89,7 +89,7 @@ def install(
     from appliance.install import node
 
     described = _described(first, image, user, socket_group)
-    chosen = distribution or layout.found(root)
+    chosen = distribution or traces.found(root)
     if chosen not in layout.INSTALLABLE:
         known = ", ".join(layout.INSTALLABLE)
         raise KleidiError(faults.INSTALL_DISTRIBUTION, f"one of {known}")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from appliance.manifests import api_server, host, k3s, kubeadm, podman, rke2
 from appliance.manifests.description import Description
@@ -12,14 +11,6 @@ from appliance.manifests.distribution import Distribution, files
 INSTALLABLE = (Distribution.KUBEADM, Distribution.RKE2, Distribution.K3S, Distribution.PODMAN)
 # Every text of ours says so, and only such a text is ever replaced or removed.
 OURS = "Written by `kleidi manifests`"
-_TRACES = {
-    "/etc/rancher/rke2": Distribution.RKE2,
-    "/var/lib/rancher/rke2": Distribution.RKE2,
-    "/etc/rancher/k3s": Distribution.K3S,
-    "/var/lib/rancher/k3s": Distribution.K3S,
-    "/etc/kubernetes/manifests": Distribution.KUBEADM,
-    "/etc/kubernetes": Distribution.KUBEADM,
-}
 # By distribution: manifest, path on the node, mode. The last one is what starts the appliance.
 _PLACES: dict[Distribution, tuple[tuple[str, str, int], ...]] = {
     Distribution.KUBEADM: (
@@ -58,14 +49,6 @@ class Room:
     uid: int
     gid: int
     keeps: bool = True
-
-
-def found(root: Path) -> Distribution | None:
-    """What the directories on the node say; one that is named by hand always wins."""
-    for path, distribution in _TRACES.items():
-        if (root / path.lstrip("/")).is_dir():
-            return distribution
-    return None
 
 
 def rooms(described: Description) -> Iterator[Room]:

@@ -1,4 +1,4 @@
-"""Is it safe to do without a key? Each condition by itself, pure."""
+"""Is it safe to do without a key? Each condition by itself. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum

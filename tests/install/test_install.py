@@ -9,7 +9,7 @@ import pytest
 
 from appliance import faults
 from appliance.faults import Fault, KleidiError
-from appliance.install import layout, node
+from appliance.install import layout, node, traces
 from appliance.install.node import Node
 from appliance.install.steps import Keep, Remove, Write
 from appliance.manifests.description import IMAGE_USER, Description, Role, User
@@ -235,7 +235,7 @@ def test_the_distribution_is_told_by_its_directories(
     tmp_path: Path, directory: str, distribution: Distribution | None
 ) -> None:
     (tmp_path / directory).mkdir(parents=True)
-    assert layout.found(tmp_path) is distribution
+    assert traces.found(tmp_path) is distribution
 
 
 @pytest.mark.parametrize("distribution", layout.INSTALLABLE)
