@@ -15,7 +15,8 @@ from appliance.service.rpc import answers
 from appliance.telemetry import Called, Observer
 
 Q = TypeVar("Q", bound=Message)
-Handler = Callable[[Any], Awaitable[Message]]
+Reply = Message
+Handler = Callable[[Any], Awaitable[Reply]]
 Method = tuple[type[Message], Handler]
 Methods = Mapping[str, Method]
 
@@ -58,7 +59,7 @@ class Answering:
     observer: Observer
     frank: bool = False
 
-    async def answer(self, call: Call) -> Message | Refusal:
+    async def answer(self, call: Call) -> Reply | Refusal:
         """Never raises but for a cancellation."""
         started, uid, message = time.perf_counter(), "", None
         try:

@@ -5,10 +5,9 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from google.protobuf.message import Message
 
 from appliance.service import limits
-from appliance.service.rpc.calls import Answering, Methods, Refusal
+from appliance.service.rpc.calls import Answering, Methods, Refusal, Reply
 from appliance.service.rpc.intake import Intake
 from appliance.service.sockets import peercred
 from appliance.telemetry import Observer
@@ -22,7 +21,7 @@ def service(
 ) -> grpc.GenericRpcHandler:
     """A gRPC service of these *methods*; requests have *largest* bytes at most."""
     intake = Intake(limits.ARRIVING, largest)
-    handlers: dict[str, grpc.RpcMethodHandler[bytes, Message]] = {
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, Reply]] = {
         # On the wire no other than a call of one message; but it is we who ask for that message (intake.py).
         method: grpc.stream_unary_rpc_method_handler(
             # Requests arrive as bytes: a message that cannot be parsed gets our answer, not the library's.
@@ -34,8 +33,8 @@ def service(
     return grpc.method_handlers_generic_handler(name, handlers)
 
 
-def _carried(answering: Answering, intake: Intake) -> Callable[..., Awaitable[Message]]:
-    async def carry(_messages: object, context: _Context) -> Message:
+def _carried(answering: Answering, intake: Intake) -> Callable[..., Awaitable[Reply]]:
+    async def carry(_messages: object, context: _Context) -> Reply:
         answer = await answering.answer(_Call(context, intake))
         if isinstance(answer, Refusal):
             await context.abort(_CODES[answer.code], answer.words)
