@@ -16,6 +16,16 @@ class Verdict(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class Question(StrEnum):
+    """What is asked of each key; every answer is a Condition of that name."""
+
+    NOT_PRIMARY = "not primary"
+    NEW_KEY_IN_USE = "new key in use"
+    NOT_ASKED_FOR = "not asked for"
+    NOTHING_STORED = "nothing stored"
+    BACKED_UP = "backed up"
+
+
 @dataclass(frozen=True)
 class Condition:
     name: str
@@ -46,47 +56,64 @@ def conditions(keyset: KeySet, key: Key, known: Evidence) -> list[Condition]:
 
 def may_disable(found: list[Condition]) -> bool:
     """Nothing speaks against it, and either nothing is stored under the key or nobody asked for it."""
-    verdicts = {condition.name: condition.verdict for condition in found}
-    if verdicts["not primary"] is not Verdict.PASS or verdicts["nothing stored"] is Verdict.FAIL:
+    verdicts = _verdicts(found)
+    if (
+        verdicts[Question.NOT_PRIMARY] is not Verdict.PASS
+        or verdicts[Question.NOTHING_STORED] is Verdict.FAIL
+    ):
         return False
-    quiet = verdicts["new key in use"] is Verdict.PASS and verdicts["not asked for"] is Verdict.PASS
-    return verdicts["nothing stored"] is Verdict.PASS or quiet
+    quiet = (
+        verdicts[Question.NEW_KEY_IN_USE] is Verdict.PASS and verdicts[Question.NOT_ASKED_FOR] is Verdict.PASS
+    )
+    return verdicts[Question.NOTHING_STORED] is Verdict.PASS or quiet
 
 
 def may_destroy(found: list[Condition]) -> bool:
     """Only a whole count of the stored objects proves it."""
-    verdicts = {condition.name: condition.verdict for condition in found}
-    return verdicts["not primary"] is Verdict.PASS and verdicts["nothing stored"] is Verdict.PASS
+    verdicts = _verdicts(found)
+    return (
+        verdicts[Question.NOT_PRIMARY] is Verdict.PASS and verdicts[Question.NOTHING_STORED] is Verdict.PASS
+    )
 
 
-def _judged(name: str, verdict: bool | None, text: str) -> Condition:
+def _verdicts(found: list[Condition]) -> dict[str, Verdict]:
+    return {condition.name: condition.verdict for condition in found}
+
+
+def _judged(question: Question, verdict: bool | None, text: str) -> Condition:
     return Condition(
-        name, Verdict.UNKNOWN if verdict is None else Verdict.PASS if verdict else Verdict.FAIL, text
+        question, Verdict.UNKNOWN if verdict is None else Verdict.PASS if verdict else Verdict.FAIL, text
     )
 
 
 def _not_primary(key: Key) -> Condition:
-    return _judged("not primary", key.state is not KeyState.PRIMARY, f"{key.name} is {key.state}")
+    return _judged(Question.NOT_PRIMARY, key.state is not KeyState.PRIMARY, f"{key.name} is {key.state}")
 
 
 def _primary_in_use(keyset: KeySet, known: Evidence) -> Condition:
     count = known.primary_use.wrapped
-    return _judged("new key in use", count > 0, f"{keyset.primary.name} encrypted {count} seeds on this node")
+    return _judged(
+        Question.NEW_KEY_IN_USE, count > 0, f"{keyset.primary.name} encrypted {count} seeds on this node"
+    )
 
 
 def _silence(key: Key, known: Evidence) -> Condition:
     last = max(known.use.last_unwrapped, key.since.served)
     silent = known.served - last
     hours = f"{silent / 3600:.1f} h of serving without a Decrypt, {_SILENCE_SECONDS // 3600} wanted"
-    return _judged("not asked for", True if silent >= _SILENCE_SECONDS else None, hours)
+    return _judged(Question.NOT_ASKED_FOR, True if silent >= _SILENCE_SECONDS else None, hours)
 
 
 def _stored(key: Key, known: Evidence) -> Condition:
     if known.stored is None:
         return _judged(
-            "nothing stored", None, "no whole count; give what `kleidi usage -o json` printed as --usage"
+            Question.NOTHING_STORED,
+            None,
+            "no whole count; give what `kleidi usage -o json` printed as --usage",
         )
-    return _judged("nothing stored", known.stored == 0, f"{known.stored} objects are stored under {key.name}")
+    return _judged(
+        Question.NOTHING_STORED, known.stored == 0, f"{known.stored} objects are stored under {key.name}"
+    )
 
 
 def _backup(known: Evidence) -> Condition:
@@ -95,4 +122,4 @@ def _backup(known: Evidence) -> Condition:
         True: "a verified backup holds all keys",
         False: "the backup verified last lacks keys",
     }
-    return _judged("backed up", known.backed_up, texts[known.backed_up])
+    return _judged(Question.BACKED_UP, known.backed_up, texts[known.backed_up])
