@@ -16,7 +16,15 @@ from appliance.volume.anchor import Memory
 from appliance.volume.audit import AuditLog
 from appliance.volume.seal import Header
 from tests.fakes import FakeEngine
-from tests.volume.house import LINEAGE, OTHER_LINEAGE, PAYLOAD, House, refused
+from tests.volume.house import (
+    LINEAGE,
+    OTHER_LINEAGE,
+    PAYLOAD,
+    UNTOLD,
+    House,
+    let_no_end_be_logged,
+    refused,
+)
 
 HEADER = Header(LINEAGE, 7)
 
@@ -55,6 +63,16 @@ def test_it_is_written_down_before_and_after(house: House) -> None:
     assert [(line["op"], line["phase"]) for line in lines] == [("restore", "begin"), ("restore", "done")]
     assert lines[0]["source"] == "a file"
     assert AuditLog(house.volume / "audit.jsonl").verify() == 2
+
+
+def test_it_is_done_when_only_its_last_line_cannot_be_written(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_no_end_be_logged(monkeypatch)
+    done = restorer(house).run(HEADER, PAYLOAD, source="a file", dry_run=False)
+    assert done is not None
+    assert done.said == (UNTOLD,)
+    assert house.storage().open().payload.keyset == PAYLOAD.keyset
 
 
 def test_a_second_run_says_that_there_is_nothing_to_do(house: House) -> None:

@@ -13,7 +13,7 @@ from appliance.ops.operations import Verb
 from appliance.provision.plan import Policy
 from tests.fakes import FakeEngine
 from tests.nodes.member import HOUR, Founder, Member, Newcomer
-from tests.volume.house import OTHER_LINEAGE, House, refused
+from tests.volume.house import OTHER_LINEAGE, UNTOLD, House, let_no_end_be_logged, refused
 
 
 def lacks_nothing(founder: Member, newcomer: Member) -> None:
@@ -41,6 +41,20 @@ def test_a_newcomer_has_the_keys_under_a_seal_of_its_own(real: tuple[Founder, Ne
     assert (known.lineage, known.generation) == (founder.keyset.lineage, 1)
     after = newcomer.wrap()
     assert founder.opens(before, after)
+
+
+def test_a_join_is_done_when_only_its_last_line_cannot_be_written(
+    founder: Founder, newcomer: Newcomer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for newer in (False, True):
+        if newer:
+            founder.run(Verb.STAGE)
+        bundle = founder.export(newcomer.invitations.invite())
+        with monkeypatch.context() as full:
+            let_no_end_be_logged(full)
+            assert UNTOLD in newcomer.join(bundle).said
+        lacks_nothing(founder, newcomer)
+        assert newcomer.refuses(bundle) is faults.INVITATION_EXPIRED  # the invitation was for one
 
 
 def test_a_rotation_goes_round(real: tuple[Founder, Newcomer]) -> None:

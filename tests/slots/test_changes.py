@@ -15,7 +15,7 @@ from appliance.volume.audit import AuditLog
 from appliance.volume.custody import Custody
 from appliance.volume.seal import unseal
 from tests.slots.shop import PHRASE, Secret, SlotShop
-from tests.volume.house import refused
+from tests.volume.house import UNTOLD, let_no_end_be_logged, refused
 
 
 def test_every_kind_opens_by_itself_and_goes_on_doing_so(real_shop: SlotShop, tmp_path: Path) -> None:
@@ -135,6 +135,17 @@ def test_who_opens_by_hand_is_not_kept_out_by_a_log_that_cannot_be_written(
     with shop.storage.volume.lock():
         shop.slot_changes.unsealed(shop.storage.open(), "passphrase", "0:1")
     assert "unseal without a line in the audit log" in caplog.text
+
+
+@pytest.mark.parametrize("act", [Act.TEST, Act.REMOVE])
+def test_it_is_done_when_only_its_last_line_cannot_be_written(
+    shop: SlotShop, monkeypatch: pytest.MonkeyPatch, act: Act
+) -> None:
+    secret = shop.add_passphrase()
+    key = secret.recall(shop.row("passphrase").values).wrapping_key
+    let_no_end_be_logged(monkeypatch)
+    assert shop.order(act, "passphrase", key=key).said[-1] == UNTOLD
+    assert shop.generations[-1] == 3
 
 
 def test_each_change_is_one_generation_written_down_twice(shop: SlotShop) -> None:

@@ -1,5 +1,6 @@
 """Everything that one appliance keeps, below directories of a test's own."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,11 +11,13 @@ from typing import Protocol, Self
 
 import pytest
 
+from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.keys.keyset import KeySet
 from appliance.provision.apply import Provisioner, TokenMaker
 from appliance.provision.plan import Policy
 from appliance.volume.anchor import Anchor
+from appliance.volume.audit import AuditLog, Head
 from appliance.volume.commit import Committer, Hook, Prover
 from appliance.volume.custody import Custody
 from appliance.volume.generations import Volume
@@ -154,6 +157,21 @@ def _payload() -> Payload:
 
 
 PAYLOAD = _payload()
+
+
+UNTOLD = "it is done, but the audit log does not say so (No space left on device)"
+
+
+def let_no_end_be_logged(patch: pytest.MonkeyPatch) -> None:
+    """The log takes the line before a change, and not the one behind it."""
+    append = AuditLog.append
+
+    def half(log: AuditLog, op: str, **fields: object) -> Head:
+        if fields.get("phase") == "done":
+            raise KleidiError(faults.AUDIT_FAILED, os.strerror(errno.ENOSPC))
+        return append(log, op, **fields)
+
+    patch.setattr(AuditLog, "append", half)
 
 
 def refused(act: Callable[[], object]) -> Fault:

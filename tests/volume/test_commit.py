@@ -1,7 +1,6 @@
 """A change ends where it began, or it does not hold; and what is done is told as done."""
 
 import contextlib
-import errno
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from appliance.volume.generations import Volume
 from appliance.volume.payload import Payload
 from appliance.volume.seal import Header
 from tests.fakes import FakeEngine
-from tests.volume.house import House, refused
+from tests.volume.house import UNTOLD, House, let_no_end_be_logged, refused
 
 CHANGE = Change("test", "0:1", {"reason": "none"})
 LAST = 99_999_999
@@ -143,17 +142,10 @@ def test_another_mount_above_it_is_not_written_to(mounted: House) -> None:
 def test_what_is_done_is_told_as_done_when_the_log_cannot_say_so(
     ready: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = AuditLog.append
-
-    def full(log: AuditLog, op: str, **fields: object) -> object:
-        if fields.get("phase") == "done":
-            raise faults.KleidiError(faults.AUDIT_FAILED, os.strerror(errno.ENOSPC))
-        return append(log, op, **fields)
-
-    monkeypatch.setattr(AuditLog, "append", full)
+    let_no_end_be_logged(monkeypatch)
     done = commit(ready)
     assert done.opened.header.generation == ready.storage().open().header.generation == 2
-    assert done.said == ("it is done, but the audit log does not say so (No space left on device)",)
+    assert done.said == (UNTOLD,)
 
 
 def test_who_counts_is_told_of_what_was_committed_and_of_nothing_else(ready: House) -> None:

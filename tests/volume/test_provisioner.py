@@ -19,7 +19,7 @@ from appliance.volume.payload import Payload, TokenImage
 from appliance.volume.seal import Header
 from softhsm import Library, Token
 from tests.fakes import FakeEngine
-from tests.volume.house import House, refused
+from tests.volume.house import UNTOLD, House, let_no_end_be_logged, refused
 
 
 def names(directory: Path) -> list[str]:
@@ -241,6 +241,15 @@ def test_a_first_boot_that_the_log_cannot_be_told_of_does_not_happen(
     monkeypatch.setattr(AuditLog, "append", refuse)
     assert refused(house.provisioner().run) is faults.AUDIT_FAILED
     assert names(house.volume) == ["lock"]
+
+
+def test_a_first_boot_is_done_when_only_its_last_line_cannot_be_written(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_no_end_be_logged(monkeypatch)
+    done = house.provisioner().run()
+    assert done.said == (UNTOLD,)
+    assert house.provisioner().run().opened == done.opened
 
 
 def test_softhsm_does_not_prove_another_key_under_the_same_name(house: House, engine: SoftHsmEngine) -> None:
