@@ -135,11 +135,11 @@ def _compared(settings: Settings, payload: Payload) -> Comparison:
 def stored(usage: str, snapshot: str, prefix: str) -> dict[str, int] | None:
     """How many objects are stored under which key id of a KMS v2 provider; None when nobody asked."""
     if snapshot:
+        from appliance.usage.counting import count
         from appliance.usage.snapshot import Snapshot
-        from appliance.usage.survey import survey
 
         with Snapshot.open(snapshot, prefix) as source:
-            return dict(survey(source, prefix).stored)
+            return dict(count(source, prefix).stored)
     if not usage:
         return None
     counted = Counted.parse(given.read(usage, MAX_USAGE, larger=faults.USAGE_INVALID))

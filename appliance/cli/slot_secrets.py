@@ -10,8 +10,8 @@ from appliance.cli import reach
 from appliance.cli.secrets import read, typed
 from appliance.settings import Settings
 from appliance.slots import KINDS, Asked
-from appliance.slots.survey import Row
-from appliance.slots.survey import rows as on_disk
+from appliance.slots.listing import Row
+from appliance.slots.listing import rows as on_disk
 
 KeyFileOption = Annotated[
     Path | None,

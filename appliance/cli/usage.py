@@ -56,27 +56,27 @@ def counted_in_etcd(
     endpoints: str, cacert: Path | None, cert: Path | None, key: Path | None, prefix: str
 ) -> Tally:
     """A complete tally, or a fault."""
+    from appliance.usage.counting import count
     from appliance.usage.endpoint import Identity
     from appliance.usage.etcd import Etcd
-    from appliance.usage.survey import survey
 
     etcd = Etcd([each for each in endpoints.split(",") if each], Identity(cacert, cert, key), prefix)
     with _progress(lambda: etcd.total) as watch:
-        return survey(etcd, prefix, watch)
+        return count(etcd, prefix, watch)
 
 
 def counted_in_document(name: str, prefix: str) -> Tally:
     """A complete tally, or a fault; *name* `-` is standard input."""
     from appliance.usage import packed
+    from appliance.usage.counting import count
     from appliance.usage.etcdctl import Etcdctl
-    from appliance.usage.survey import survey
 
     with given.opened(name) as stream, _progress(lambda: 0) as watch:
         if form := packed.form(stream.peek()[:512]):
             raise KleidiError(
                 faults.ETCDCTL_INVALID, f"{name} is packed as {form}: give it unpacked, by a pipe and -"
             )
-        return survey(Etcdctl(stream), prefix, watch)
+        return count(Etcdctl(stream), prefix, watch)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from appliance.install.steps import Keep, MakeDirectory, MakeSealKey, Own, Remov
 from appliance.manifests.description import Description, Role
 from appliance.manifests.distribution import Distribution
 from appliance.volume import durable
-from appliance.volume.custody import Custody, KeyFile
+from appliance.volume.custody import Custody, KeyFileState
 
 _ROLE = re.compile(r"^[^#\n]*\bKLEIDI_PROVISION\b\W+(?:value\W+)?(auto|join)\b", re.MULTILINE)
 _PERMISSIONS = 0o7777
@@ -123,9 +123,9 @@ class Node:
         secrets = self._at(described.secrets)
         custody = Custody("file", secrets / "seal.key")
         match custody.look():
-            case KeyFile.PRESENT:
+            case KeyFileState.PRESENT:
                 return
-            case KeyFile.INVALID:
+            case KeyFileState.INVALID:
                 custody.load()  # raises why
             case _:
                 pass

@@ -6,7 +6,7 @@ from enum import StrEnum
 from appliance import faults
 from appliance.faults import Fault
 from appliance.volume.anchor import Memory
-from appliance.volume.custody import KeyFile
+from appliance.volume.custody import KeyFileState
 from appliance.volume.generations import UNFIT, Survey, VolumeState
 
 
@@ -32,7 +32,7 @@ class Observation:
 
     policy: Policy
     survey: Survey
-    seal_key: KeyFile
+    seal_key: KeyFileState
     seal_key_used: bool = False
     remembered: Memory | None = None
     anchor_readable: bool = True
@@ -58,7 +58,7 @@ def plan(seen: Observation) -> Plan | Refusal:
     for fault in (_evidence(seen), _policy(seen), _unfit(seen)):
         if fault is not None:
             return Refusal(fault)
-    if seen.seal_key is KeyFile.PRESENT:
+    if seen.seal_key is KeyFileState.PRESENT:
         return (Step.MAKE_FIRST_GENERATION, Step.VERIFY)
     return (Step.CREATE_SEAL_KEY, Step.MAKE_FIRST_GENERATION, Step.VERIFY)
 
@@ -89,6 +89,6 @@ def _unfit(seen: Observation) -> Fault | None:
     if not seen.survey.writable:
         return faults.VOLUME_READ_ONLY
     return {
-        KeyFile.INVALID: faults.SEAL_KEY_INVALID,
-        KeyFile.ABSENT: faults.SEAL_KEY_UNWRITABLE,
+        KeyFileState.INVALID: faults.SEAL_KEY_INVALID,
+        KeyFileState.ABSENT: faults.SEAL_KEY_UNWRITABLE,
     }.get(seen.seal_key)

@@ -43,7 +43,7 @@ class _Page(NamedTuple):
 
 
 class Snapshot:
-    """A source for usage.survey. Every revision is read; the last one of each key is what counts."""
+    """a source for usage.counting. Every revision is read; the last one of each key is what counts."""
 
     def __init__(self, data: "mmap.mmap | bytes", prefix: str) -> None:
         self._data = data

@@ -19,7 +19,7 @@ from appliance.volume.slot import KEY_SIZE, SlotKey
 _MARK_SIZE = 64  # bytes: a lineage and a line break
 
 
-class KeyFile(StrEnum):
+class KeyFileState(StrEnum):
     """What can be told of a seal key without using it."""
 
     ABSENT = "absent"
@@ -37,15 +37,15 @@ class Custody:
     def _mark(self) -> Path:
         return self.path.with_name(self.path.name + ".used")
 
-    def look(self) -> KeyFile:
+    def look(self) -> KeyFileState:
         try:
             self.load()
         except KleidiError as error:
             if error.fault is not faults.SEAL_KEY_MISSING:
-                return KeyFile.INVALID
+                return KeyFileState.INVALID
             creatable = os.access(self.path.parent, os.W_OK | os.X_OK)
-            return KeyFile.CREATABLE if creatable else KeyFile.ABSENT
-        return KeyFile.PRESENT
+            return KeyFileState.CREATABLE if creatable else KeyFileState.ABSENT
+        return KeyFileState.PRESENT
 
     def used(self) -> bool:
         """Whether a volume was ever sealed with this key. A mark that cannot be looked at counts."""
@@ -66,7 +66,7 @@ class Custody:
 
     def create(self) -> None:
         """Make a new key; an old one is never replaced."""
-        if self.look() in (KeyFile.PRESENT, KeyFile.INVALID):
+        if self.look() in (KeyFileState.PRESENT, KeyFileState.INVALID):
             self.load()  # raises for what is no key, and might be one that an operator still needs
             return
         with durable.translated_as(faults.SEAL_KEY_UNWRITABLE):

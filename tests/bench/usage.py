@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from appliance.usage.survey import survey
+from appliance.usage.counting import count
 from proto.storage.encrypted_object_pb2 import EncryptedObject
 from tests.conformance.etcd import Etcd
 from tests.rig import BIN
@@ -128,6 +128,6 @@ def _row(name: str, number: int, command: list[str], stdin: IO[bytes] | None = N
 if __name__ == "__main__":
     what, how_many = sys.argv[1], int(sys.argv[2])
     if what == "count":
-        survey(Generated(how_many), "/registry")
+        count(Generated(how_many), "/registry")
     else:
         _print_document(how_many)

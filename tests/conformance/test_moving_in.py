@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.usage.counting import count
 from appliance.usage.endpoint import Identity
 from appliance.usage.etcd import Etcd as Reader
-from appliance.usage.survey import survey
 from tests.conformance.encryption import Kms
 from tests.conformance.etcd import Etcd
 from tests.conformance.original import LABEL, OriginalKleidi
@@ -52,7 +52,7 @@ def original(stage: Stage, tmp_path: Path) -> OriginalKleidi:
 
 
 def objects_under(etcd: Etcd, prefix: str, key_id: str) -> int:
-    return survey(Reader([etcd.url], Identity(), prefix), prefix).objects_under(key_id)
+    return count(Reader([etcd.url], Identity(), prefix), prefix).objects_under(key_id)
 
 
 def test_objects_of_the_original_are_read_become_stale_and_are_rewritten_under_our_key(

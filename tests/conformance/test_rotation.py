@@ -7,9 +7,9 @@ from functools import partial
 
 import pytest
 
+from appliance.usage.counting import count
 from appliance.usage.endpoint import Identity
 from appliance.usage.etcd import Etcd as Reader
-from appliance.usage.survey import survey
 from tests.conformance.apiserver import ApiServer
 from tests.conformance.encryption import Kms
 from tests.conformance.etcd import Etcd
@@ -95,7 +95,7 @@ def load(servers: list[ApiServer]) -> Iterator[Load]:
 
 
 def counts(etcd: Etcd, prefix: str, key_ids: list[str]) -> list[int]:
-    tally = survey(Reader([etcd.url], Identity(), prefix), prefix)
+    tally = count(Reader([etcd.url], Identity(), prefix), prefix)
     return [tally.objects_under(key_id) for key_id in key_ids]
 
 

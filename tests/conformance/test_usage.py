@@ -15,11 +15,11 @@ import pytest
 from appliance import faults
 from appliance.faults import KleidiError
 from appliance.usage import etcd as reading
+from appliance.usage.counting import count
 from appliance.usage.endpoint import Identity
 from appliance.usage.etcd import Etcd as Reader
 from appliance.usage.etcdctl import Etcdctl
 from appliance.usage.stored import Kind
-from appliance.usage.survey import survey
 from appliance.usage.tally import Row, Tally
 from tests.conformance.encryption import Identity as Plain
 from tests.conformance.encryption import Kms
@@ -45,7 +45,7 @@ def encoded(text: str) -> str:
 
 
 def counted(etcd: Etcd, prefix: str) -> Tally:
-    return survey(Reader([etcd.url], Identity(), prefix), prefix)
+    return count(Reader([etcd.url], Identity(), prefix), prefix)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_etcdctls_json_gives_the_same_count(
     document.write_text(json.dumps({**answer, "count": int(answer["count"])}))
 
     with document.open("rb") as stream:
-        assert objects_of(survey(Etcdctl(stream), mixed)) == expected
+        assert objects_of(count(Etcdctl(stream), mixed)) == expected
     command = [str(BIN / "kleidi"), "usage", "--from-etcdctl", "-", "--prefix", mixed, "-o", "json"]
     done = subprocess.run(command, input=document.read_bytes(), capture_output=True, check=True)
     assert json.loads(done.stdout)["objects"] == sum(expected.values())
@@ -201,7 +201,7 @@ def test_a_compaction_while_it_reads_is_no_count(etcd: Etcd, many: str) -> None:
         gateway(etcd, "compaction", revision=revision, physical=True)
 
     with pytest.raises(KleidiError) as caught:
-        survey(Disturbed(Reader([etcd.url], Identity(), many), compact), many)
+        count(Disturbed(Reader([etcd.url], Identity(), many), compact), many)
     assert caught.value.fault is faults.ETCD_COMPACTED
     assert counted(etcd, many).objects == 101
 
@@ -213,7 +213,7 @@ def test_what_changes_while_it_reads_is_not_mixed_in(etcd: Etcd, many: str) -> N
         put(etcd, f"{many}/secrets/default/{next(added)}")
         gateway(etcd, "deleterange", key=encoded(f"{many}/secrets/default/099"))
 
-    tally = survey(Disturbed(Reader([etcd.url], Identity(), many), change), many)
+    tally = count(Disturbed(Reader([etcd.url], Identity(), many), change), many)
     assert (tally.objects, tally.complete) == (100, True)
 
 

@@ -21,8 +21,8 @@ from appliance.keys.keyring import Keyring
 from appliance.service import server  # noqa: F401  commands import them when they run
 from appliance.service.opened import OpenToken
 from appliance.settings import Settings, load
+from appliance.slots.listing import rows
 from appliance.slots.passphrase import Passphrase
-from appliance.slots.survey import rows
 from appliance.volume import memory
 from softhsm import Library
 from tests.token.foreign_program import PIN, ForeignProgram

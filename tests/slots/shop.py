@@ -11,9 +11,9 @@ from appliance.ops.operations import Outcome
 from appliance.ops.slots import Act, Order, SlotChanges
 from appliance.slots import recovery
 from appliance.slots.keyfile import KeyFile
+from appliance.slots.listing import Row, rows
 from appliance.slots.passphrase import Passphrase
 from appliance.slots.recovery import Recovery
-from appliance.slots.survey import Row, rows
 from appliance.volume.custody import Custody
 from appliance.volume.payload import Payload
 from appliance.volume.seal import unseal

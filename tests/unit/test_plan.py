@@ -8,7 +8,7 @@ from appliance import faults
 from appliance.faults import Fault
 from appliance.provision.plan import Observation, Policy, Refusal, Step, plan
 from appliance.volume.anchor import Memory
-from appliance.volume.custody import KeyFile
+from appliance.volume.custody import KeyFileState
 from appliance.volume.generations import Survey, VolumeState
 
 REMEMBERED = Memory("0123456789ab", 3)
@@ -21,7 +21,7 @@ EVERY = [
     for values in itertools.product(
         Policy,
         SURVEYS,
-        KeyFile,
+        KeyFileState,
         [False, True],
         [None, REMEMBERED],
         [False, True],
@@ -29,7 +29,9 @@ EVERY = [
         [False, True],
     )
 ]
-FRESH = Observation(Policy.AUTO, Survey(VolumeState.EMPTY, mounted=True, writable=True), KeyFile.CREATABLE)
+FRESH = Observation(
+    Policy.AUTO, Survey(VolumeState.EMPTY, mounted=True, writable=True), KeyFileState.CREATABLE
+)
 
 
 def evidence(seen: Observation) -> bool:
@@ -61,9 +63,9 @@ def test_a_first_key_is_made_whenever_nothing_speaks_against_it() -> None:
     for seen in EVERY:
         if seen.policy is Policy.AUTO and not evidence(seen) and lasts(seen):
             steps = plan(seen)
-            if seen.seal_key is KeyFile.PRESENT:
+            if seen.seal_key is KeyFileState.PRESENT:
                 assert steps == (Step.MAKE_FIRST_GENERATION, Step.VERIFY)
-            elif seen.seal_key is KeyFile.CREATABLE:
+            elif seen.seal_key is KeyFileState.CREATABLE:
                 assert steps == (Step.CREATE_SEAL_KEY, Step.MAKE_FIRST_GENERATION, Step.VERIFY)
             else:
                 assert isinstance(steps, Refusal), seen
@@ -85,7 +87,7 @@ def test_a_seal_key_is_made_only_for_a_first_generation() -> None:
     for seen in EVERY:
         steps = plan(seen)
         if not isinstance(steps, Refusal) and Step.CREATE_SEAL_KEY in steps:
-            assert seen.seal_key is KeyFile.CREATABLE
+            assert seen.seal_key is KeyFileState.CREATABLE
             assert steps.index(Step.CREATE_SEAL_KEY) < steps.index(Step.MAKE_FIRST_GENERATION)
 
 
@@ -111,15 +113,15 @@ def changed(**fields: object) -> Observation:
         (changed(remembered=REMEMBERED, policy=Policy.NEVER), faults.VOLUME_EMPTIED),
         (changed(remembered=REMEMBERED, policy=Policy.JOIN), faults.VOLUME_EMPTIED),
         (changed(anchor_readable=False), faults.ANCHOR_UNREADABLE),
-        (changed(seal_key_used=True, seal_key=KeyFile.PRESENT), faults.SEAL_KEY_USED),
+        (changed(seal_key_used=True, seal_key=KeyFileState.PRESENT), faults.SEAL_KEY_USED),
         (changed(expected_lineage="0123456789ab"), faults.VOLUME_EMPTIED),
         (changed(expected_lineage="0123456789ab", policy=Policy.JOIN), faults.AWAITING_JOIN),
         (changed(policy=Policy.NEVER), faults.VOLUME_EMPTY),
         (changed(policy=Policy.JOIN), faults.AWAITING_JOIN),
         (changed(survey=Survey(VolumeState.EMPTY, writable=True)), faults.VOLUME_NOT_MOUNTED),
         (changed(survey=Survey(VolumeState.EMPTY, mounted=True)), faults.VOLUME_READ_ONLY),
-        (changed(seal_key=KeyFile.INVALID), faults.SEAL_KEY_INVALID),
-        (changed(seal_key=KeyFile.ABSENT), faults.SEAL_KEY_UNWRITABLE),
+        (changed(seal_key=KeyFileState.INVALID), faults.SEAL_KEY_INVALID),
+        (changed(seal_key=KeyFileState.ABSENT), faults.SEAL_KEY_UNWRITABLE),
     ],
 )
 def test_says_precisely_what_is_in_the_way(seen: Observation, fault: Fault) -> None:

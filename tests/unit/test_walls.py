@@ -44,9 +44,9 @@ BREACHES = [
     ("appliance/cli/keys.py", "proto.admin.admin_pb2", {ADMIN}),
     ("appliance/service/keeper.py", "proto.kmsv2.api_pb2", {KMS}),
     ("appliance/cli/usage.py", "proto.etcd.kv_pb2", {ETCD}),
-    ("appliance/usage/survey.py", "proto.storage.encrypted_object_pb2", {STORED}),
+    ("appliance/usage/counting.py", "proto.storage.encrypted_object_pb2", {STORED}),
     ("appliance/settings/table.py", "appliance.client.admin", {NO_GRPC}),
-    ("appliance/usage/survey.py", "appliance.usage.etcd", {COUNTING}),
+    ("appliance/usage/counting.py", "appliance.usage.etcd", {COUNTING}),
     ("appliance/usage/proof.py", "time", {PURE}),
     ("appliance/usage/proof.py", "appliance.regular", {PURE}),
 ]

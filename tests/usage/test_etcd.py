@@ -11,9 +11,9 @@ import pytest
 from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.usage import etcd
+from appliance.usage.counting import count
 from appliance.usage.endpoint import Identity
 from appliance.usage.etcd import FIRST_LIMIT, Etcd
-from appliance.usage.survey import survey
 from appliance.usage.tally import Tally
 from tests.usage.authority import Authority
 from tests.usage.kv import Answer, Store, served
@@ -36,31 +36,31 @@ def address(store: Store) -> Iterator[str]:
         yield address
 
 
-def count(*endpoints: str, identity: Identity | None = None, seconds: float = 20) -> Tally:
-    return survey(Etcd(endpoints, identity or Identity(), "/registry", seconds=seconds), "/registry")
+def counted(*endpoints: str, identity: Identity | None = None, seconds: float = 20) -> Tally:
+    return count(Etcd(endpoints, identity or Identity(), "/registry", seconds=seconds), "/registry")
 
 
 def refusal(*endpoints: str, seconds: float = 20) -> tuple[Fault, str]:
     with pytest.raises(KleidiError) as caught:
-        count(*endpoints, seconds=seconds)
+        counted(*endpoints, seconds=seconds)
     assert len(str(caught.value).splitlines()) == 1
     return caught.value.fault, caught.value.detail
 
 
 def test_counts_everything_under_the_prefix_and_nothing_beside_it(store: Store, address: str) -> None:
-    tally = count(address)
+    tally = counted(address)
     assert (tally.objects, tally.objects_under(KEY_ID)) == (SECRETS + 1, SECRETS)
     assert tally.complete
     assert len(store.requests) > 2
 
 
 def test_every_page_is_read_at_the_first_ones_revision(store: Store, address: str) -> None:
-    assert count(address).revision == 101
+    assert counted(address).revision == 101
     assert [request.revision for request in store.requests] == [0, *[101] * (len(store.requests) - 1)]
 
 
 def test_an_endpoint_that_is_down_is_passed_over(address: str) -> None:
-    assert count(NOBODY, address).complete
+    assert counted(NOBODY, address).complete
 
 
 def test_no_endpoint_at_all() -> None:
@@ -120,7 +120,7 @@ def test_a_member_that_goes_away_half_way_is_replaced_by_another(store: Store, a
     store.disturb = failing(grpc.StatusCode.UNAVAILABLE, "etcdserver: server stopped", 1)
     other = Store(store.objects)
     with served(other) as second:
-        tally = count(address, second)
+        tally = counted(address, second)
     assert (tally.objects, tally.revision) == (SECRETS + 1, 101)
     assert {request.revision for request in other.requests} == {101}
 
@@ -177,7 +177,7 @@ def test_pages_shrink_for_large_values(store: Store, address: str, monkeypatch: 
     large = kms_v2(data=bytes(100_000))
     store.objects = {b"/registry/secrets/default/%06d" % number: large for number in range(FIRST_LIMIT)}
 
-    assert count(address).objects_under(KEY_ID) == FIRST_LIMIT
+    assert counted(address).objects_under(KEY_ID) == FIRST_LIMIT
     assert store.requests[0].limit == FIRST_LIMIT
     assert store.requests[-1].limit < 11
 
@@ -195,7 +195,7 @@ def test_a_value_larger_than_any_page_is_no_count(
 def test_reads_with_a_client_certificate(store: Store, tmp_path: Path) -> None:
     authority = Authority(tmp_path / "etcd-ca")
     with served(store, authority.issue("server")) as address:
-        assert count(address, identity=authority.issue("client")).complete
+        assert counted(address, identity=authority.issue("client")).complete
 
 
 def test_a_reading_given_up_half_way_does_not_wait_for_the_page_on_its_way(

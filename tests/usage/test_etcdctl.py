@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from appliance import faults
 from appliance.faults import KleidiError
+from appliance.usage.counting import count
 from appliance.usage.etcdctl import Etcdctl
-from appliance.usage.survey import survey
 from tests.usage.values import KEY_ID, PLAIN, kms_v2
 
 HEADER = {"cluster_id": 2**64 - 1, "member_id": 1, "revision": 42, "raft_term": 2}
@@ -47,7 +47,7 @@ def refused(text: str | bytes) -> str:
 
 def test_counts_what_etcdctl_printed() -> None:
     source = Etcdctl(io.BytesIO(json.dumps(DOCUMENT).encode() + b"\n"))
-    tally = survey(source, "/registry")
+    tally = count(source, "/registry")
     assert (tally.objects, tally.objects_under(KEY_ID), tally.revision) == (3, 2, 42)
     assert tally.complete
 

@@ -19,8 +19,8 @@ import pytest
 from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.usage import packed
+from appliance.usage.counting import count
 from appliance.usage.snapshot import Snapshot
-from appliance.usage.survey import survey
 
 HERE = Path(__file__).parent
 WHOLE = gzip.decompress((HERE / "snapshot.db.gz").read_bytes())
@@ -61,7 +61,7 @@ def file(tmp_path: Path) -> Path:
 
 def counted(file: Path) -> int:
     with Snapshot.open(file, "/registry") as source:
-        return survey(source, "/registry").objects
+        return count(source, "/registry").objects
 
 
 def refused(file: Path, fault: Fault) -> str:

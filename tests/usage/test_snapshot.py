@@ -12,8 +12,8 @@ import pytest
 
 from appliance import faults
 from appliance.faults import KleidiError
+from appliance.usage.counting import count
 from appliance.usage.snapshot import Snapshot
-from appliance.usage.survey import survey
 
 WHOLE = gzip.decompress((Path(__file__).parent / "snapshot.db.gz").read_bytes())
 PAGE = 4096
@@ -28,7 +28,7 @@ def file(tmp_path: Path) -> Path:
 
 def counted(file: Path, prefix: str = "/registry") -> dict[str, int]:
     with Snapshot.open(file, prefix) as source:
-        tally = survey(source, prefix)
+        tally = count(source, prefix)
     assert tally.complete
     return {row.key_id[-12:] or row.kind: count for row, count in tally.rows.items()}
 
@@ -50,7 +50,7 @@ def test_the_last_revision_of_each_key_counts_and_a_removed_one_does_not(file: P
 
 def test_the_revision_is_etcds(file: Path) -> None:
     with Snapshot.open(file, "/registry") as source:
-        assert survey(source, "/registry").revision == 266
+        assert count(source, "/registry").revision == 266
 
 
 def test_a_prefix_ends_where_it_ends(file: Path) -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from appliance import faults
 from appliance.faults import KleidiError
+from appliance.usage.counting import count
 from appliance.usage.stored import Kind
-from appliance.usage.survey import survey
 from appliance.usage.tally import SCHEMA, Row, Tally
 from tests.usage.values import KEY_ID, PLAIN, kms_v2
 
@@ -50,7 +50,7 @@ class Fixed:
 
 @pytest.fixture
 def tally() -> Tally:
-    return survey(Fixed(STORED), "/registry")
+    return count(Fixed(STORED), "/registry")
 
 
 def test_counts_by_resource_kind_provider_and_key_id(tally: Tally) -> None:
@@ -73,7 +73,7 @@ def test_a_damaged_object_whose_key_id_can_be_read_still_needs_the_key(tally: Ta
 
 
 def test_a_key_name_of_aes_is_no_key_id() -> None:
-    tally = survey(Fixed([(b"/registry/secrets/a/b", b"k8s:enc:aescbc:v1:key1:" + bytes(32))]), "/registry")
+    tally = count(Fixed([(b"/registry/secrets/a/b", b"k8s:enc:aescbc:v1:key1:" + bytes(32))]), "/registry")
     assert tally.objects_under("key1") == 0
 
 
@@ -89,18 +89,18 @@ def test_is_not_complete_until_it_is_finished() -> None:
 @pytest.mark.parametrize("total", [len(STORED) - 1, len(STORED) + 1])
 def test_a_source_that_gives_another_number_than_it_said_is_no_count(total: int) -> None:
     with pytest.raises(KleidiError) as caught:
-        survey(Fixed(STORED, total), "/registry")
+        count(Fixed(STORED, total), "/registry")
     assert caught.value.fault is faults.ETCD_INCOMPLETE
 
 
 def test_nothing_at_all_is_no_count() -> None:
     with pytest.raises(KleidiError) as caught:
-        survey(Fixed([]), "/registry")
+        count(Fixed([]), "/registry")
     assert caught.value.fault is faults.ETCD_EMPTY
 
 
 def test_two_etcds_of_one_cluster_add_up(tally: Tally) -> None:
-    events = survey(Fixed([(b"/registry/events/default/one", kms_v2())]), "/registry")
+    events = count(Fixed([(b"/registry/events/default/one", kms_v2())]), "/registry")
     tally.merge(events)
     assert (tally.objects, tally.objects_under(KEY_ID), tally.complete) == (7, 4, True)
     tally.merge(Tally())
@@ -136,20 +136,20 @@ def test_text_is_a_table_and_what_to_know_about_it(tally: Tally) -> None:
 
 
 def test_says_when_it_cannot_be_a_whole_cluster() -> None:
-    tally = survey(Fixed(STORED[1:]), "/registry")
+    tally = count(Fixed(STORED[1:]), "/registry")
     assert not tally.whole_cluster
     assert "namespace" in tally.to_text()
 
 
 def test_stored_names_cannot_move_the_cursor() -> None:
     evil = kms_v2("a\x1b[2Jb\nc", provider=b"\x1b\xff")
-    text = survey(Fixed([(b"/registry/se\x1bcrets/a", evil)]), "/registry").to_text()
+    text = count(Fixed([(b"/registry/se\x1bcrets/a", evil)]), "/registry").to_text()
     assert all(line.isprintable() for line in text.splitlines())
     assert "a\\x1b[2Jb\\nc" in text
 
 
 @given(st.lists(st.tuples(st.binary(max_size=30), st.binary(max_size=60)), min_size=1, max_size=20))
 def test_whatever_is_stored_is_counted_once_and_can_be_shown(objects: list[tuple[bytes, bytes]]) -> None:
-    tally = survey(Fixed(objects), "/registry")
+    tally = count(Fixed(objects), "/registry")
     assert tally.objects == len(objects) == sum(row["objects"] for row in json.loads(tally.to_json())["rows"])
     assert all(line.isprintable() for line in tally.to_text().splitlines())

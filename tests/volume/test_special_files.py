@@ -13,7 +13,7 @@ from appliance.faults import KleidiError
 from appliance.keys.keyset import KeySet
 from appliance.provision import note
 from appliance.volume import memory
-from appliance.volume.custody import Custody, KeyFile
+from appliance.volume.custody import Custody, KeyFileState
 from appliance.volume.ledger import Ledger
 from softhsm import SoftHsmError, directory
 from tests.volume.house import KLEIDI, LINEAGE, PAYLOAD, House, refused
@@ -43,7 +43,7 @@ def odd(request: pytest.FixtureRequest) -> Make:
 def test_a_seal_key(house: House, odd: Make) -> None:
     custody = Custody("file", house.seal_key)
     odd(custody.path)
-    assert custody.look() is KeyFile.INVALID
+    assert custody.look() is KeyFileState.INVALID
     assert refused(custody.load) is faults.SEAL_KEY_INVALID
 
 

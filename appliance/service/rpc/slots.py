@@ -12,7 +12,7 @@ from appliance.service.keeper import Keeper
 from appliance.service.rpc import calls
 from appliance.service.seal_key_watch import SealKeyWatch
 from appliance.slots import KINDS
-from appliance.slots.survey import rows
+from appliance.slots.listing import rows
 from appliance.volume.slot import KEY_SIZE, HeldSlot
 from proto.admin import admin_pb2 as pb
 

@@ -20,7 +20,7 @@ class Source(Protocol):
     def objects(self) -> Iterable[tuple[bytes, bytes]]: ...
 
 
-def survey(source: Source, prefix: str, watch: Callable[[int], None] | None = None) -> Tally:
+def count(source: Source, prefix: str, watch: Callable[[int], None] | None = None) -> Tally:
     """Count everything *source* has; *watch* is told now and then how many there were so far."""
     tally = Tally(prefix)
     number = 0
