@@ -1,6 +1,6 @@
 """An engine of keys in plain memory, and the ways in which a test can make it misbehave.
 
-Obeys the same contract as SoftHSM's (tests/contracts.py), so it may stand in for it.
+Obeys the same contract as SoftHSM's (tests/contract/), so it may stand in for it.
 """
 
 import secrets
@@ -12,14 +12,16 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from appliance.faults import KleidiError
+from appliance import faults
+from appliance.faults import Fault, KleidiError
 from appliance.keys import key_id
 from appliance.keys.cipher import CipherLostError, TamperedError
 from appliance.keys.envelope import NONCE_SIZE, TAG_SIZE
 from appliance.keys.keyset import KeySet, KeyState
 from appliance.volume.payload import FoundToken, TokenImage
 
-_FOLDER = "fake-token"
+_FOLDER = "fake-token/"
+_KEY_SIZE = 32
 # A test that forgot to let go must fail, not hang.
 _LONGEST_HANG_SECONDS = 60
 
@@ -53,7 +55,7 @@ class FakeCipher:
 
     def generate(self, object_id: str) -> bytes:
         """Make a key and give its known answer."""
-        self.keys[object_id] = secrets.token_bytes(32)
+        self.keys[object_id] = secrets.token_bytes(_KEY_SIZE)
         return self.known_answer(object_id)
 
     def known_answer(self, object_id: str) -> bytes:
@@ -85,7 +87,7 @@ class FakeCipher:
 
     def exchange(self, object_id: str) -> None:
         """Put another key in the place of one: SoftHSM would not notice."""
-        self.keys[object_id] = secrets.token_bytes(32)
+        self.keys[object_id] = secrets.token_bytes(_KEY_SIZE)
 
     def break_with(self, bug: Exception | None) -> None:
         """Raise *bug* from every call, which no engine should; None ends it."""
@@ -118,8 +120,7 @@ class FakeEngine(FakeCipher):
         self._spoilt: dict[str, bytes | None] = {}
 
     def image(self) -> TokenImage:
-        files = {f"{_FOLDER}/{name}": value for name, value in self.keys.items()}
-        return TokenImage(secrets.token_hex(8), files, secrets.token_hex(16))
+        return TokenImage(secrets.token_hex(8), _files(self.keys), secrets.token_hex(16))
 
     def make(self, scratch: Path, object_id: str) -> tuple[TokenImage, bytes]:
         (scratch / "new").mkdir(mode=0o700)
@@ -131,18 +132,25 @@ class FakeEngine(FakeCipher):
     def prove(self, scratch: Path, image: TokenImage, keyset: KeySet) -> None:
         (scratch / "trial").mkdir(mode=0o700)
         maker = FakeCipher(_keys(image))
-        kept = [key for key in keyset.keys if key.state is not KeyState.DESTROYED]
-        assert all(maker.known_answer(key.object_id) == key.known_answer for key in kept)
+        listed = {
+            key.object_id: key.known_answer for key in keyset.keys if key.state is not KeyState.DESTROYED
+        }
+        if {name: maker.known_answer(name) for name in maker.keys} != listed:
+            raise KleidiError(faults.TRIAL_FAILED, "the keys are not the ones that are listed")
 
     def extend(self, scratch: Path, image: TokenImage, object_id: str) -> tuple[TokenImage, bytes]:
         (scratch / "forge").mkdir(mode=0o700)
         maker = FakeCipher(_keys(image))
+        if object_id in maker.keys:
+            raise KleidiError(faults.TRIAL_FAILED, "the name is given already")
         known_answer = maker.generate(object_id)
         return replace(image, files=_files(maker.keys)), known_answer
 
     def reduce(self, scratch: Path, image: TokenImage, object_id: str) -> TokenImage:
         (scratch / "forge").mkdir(mode=0o700)
-        kept = {name: value for name, value in _keys(image).items() if name != object_id}
+        kept = _keys(image)
+        if kept.pop(object_id, None) is None:
+            raise KleidiError(faults.TRIAL_FAILED, "no such key")
         return replace(image, files=_files(kept))
 
     def adopt(
@@ -150,8 +158,10 @@ class FakeEngine(FakeCipher):
     ) -> tuple[TokenImage, str, bytes, bool]:
         """The found token's only file is its key; its name ends the engine's name of it."""
         (scratch / "survey").mkdir(mode=0o700)
-        value = next(iter(found.files.values()))
-        maker = FakeCipher({**_keys(image), found.key_label: value})
+        (value,), ours = found.files.values(), _keys(image)
+        if found.key_label in ours:
+            raise KleidiError(faults.KEY_ADOPTED_ALREADY)
+        maker = FakeCipher({**ours, found.key_label: value})
         answer = maker.known_answer(found.key_label)
         return replace(image, files=_files(maker.keys)), found.key_label, answer, False
 
@@ -161,7 +171,7 @@ class FakeEngine(FakeCipher):
         if self._refusal is not None:
             raise self._refusal
         (directory / "tokens").mkdir(mode=0o700)
-        kept = {**_keys(image), **self._spoilt}
+        kept = {**_keys(image, faults.TOKEN_LOST), **self._spoilt}
         self.keys = {name: value for name, value in kept.items() if value is not None}
         self.find_again()
 
@@ -170,7 +180,7 @@ class FakeEngine(FakeCipher):
 
     def spoil(self, object_id: str) -> None:
         """Let every opening find another key in the place of one: SoftHSM would not notice."""
-        self._spoilt[object_id] = secrets.token_bytes(32)
+        self._spoilt[object_id] = secrets.token_bytes(_KEY_SIZE)
 
     def refuse(self, refusal: KleidiError | None) -> None:
         """Raise *refusal* at every opening; None ends it."""
@@ -186,7 +196,17 @@ class FakeEngine(FakeCipher):
 
 
 def _files(keys: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {f"{_FOLDER}/{name}": value for name, value in keys.items()}
+    return {f"{_FOLDER}{name}": value for name, value in keys.items()}
+
+
+def _keys(image: TokenImage, fault: Fault = faults.TRIAL_FAILED) -> dict[str, bytes]:
+    """What is on a token, whatever else lies there. Raises *fault* of one that is damaged."""
+    keys = {
+        name.removeprefix(_FOLDER): value for name, value in image.files.items() if name.startswith(_FOLDER)
+    }
+    if not keys or {len(value) for value in keys.values()} != {_KEY_SIZE}:
+        raise KleidiError(fault, "the token is damaged")
+    return keys
 
 
 def _check(nonce: bytes, aad: bytes) -> None:
@@ -194,7 +214,3 @@ def _check(nonce: bytes, aad: bytes) -> None:
         raise ValueError("a nonce has 12 bytes")
     if not aad:
         raise ValueError("there is no additional data")
-
-
-def _keys(image: TokenImage) -> dict[str, bytes]:
-    return {name.removeprefix(f"{_FOLDER}/"): value for name, value in image.files.items()}

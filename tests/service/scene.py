@@ -75,7 +75,8 @@ class Scene:
             object_id = secrets.token_hex(16)
             keys.append(Key(LINEAGE, version, state, object_id, self._maker.generate(object_id)))
         self.keyset = KeySet(LINEAGE, tuple(keys))
-        self.engine.keys = dict(self._maker.keys)
+        held = (key.object_id for key in keys if key.state is not KeyState.DESTROYED)
+        self.engine.keys = {object_id: self._maker.keys[object_id] for object_id in held}
         image = self.engine.image()
         self.engine.close()
         self.custody.create()

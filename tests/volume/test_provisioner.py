@@ -252,17 +252,6 @@ def test_a_first_boot_is_done_when_only_its_last_line_cannot_be_written(
     assert house.provisioner().run().opened == done.opened
 
 
-def test_softhsm_does_not_prove_another_key_under_the_same_name(house: House, engine: SoftHsmEngine) -> None:
-    payload = house.provisioner(engine).run().opened.payload
-    (key,) = payload.keyset.keys
-    lie = key.known_answer[:-1] + bytes([key.known_answer[-1] ^ 1])
-    changed = {**payload.keyset.to_json()}
-    changed["keys"] = [{**changed["keys"][0], "known_answer": lie.hex()}]
-    with memory.room(house.memory) as room:
-        fault = refused(lambda: engine.prove(room, payload.token, KeySet.from_json(changed)))
-    assert fault is faults.TRIAL_FAILED
-
-
 def test_a_running_server_does_not_disturb_a_second_run(house: House) -> None:
     house.provisioner().run()
     house.anchor.unlink()
