@@ -8,6 +8,7 @@ RUN_DIR ?= .run
 
 venv := .venv
 bin := $(venv)/bin
+pytest := $(bin)/python -m pytest --durations=15 --durations-min=2
 ready := $(venv)/ready
 server := .cache/secretserver
 protos := proto/kmsv2/api.proto proto/admin/admin.proto proto/etcd/kv.proto proto/storage/encrypted_object.proto
@@ -65,11 +66,11 @@ check: $(ready)  ## formatting, lint, types, import rules, generated code, lock 
 
 .PHONY: test
 test: system strace age $(ready)  ## every test but conformance and container-test
-	@$(bin)/python -m pytest tests --ignore=tests/conformance --ignore=tests/container
+	@$(pytest) tests --ignore=tests/conformance --ignore=tests/container
 
 .PHONY: conformance
 conformance: system etcd etcdctl $(ready) $(server)  ## the API server's own code against the appliance
-	@KLEIDI_TEST_SECRETSERVER=$(server) $(bin)/python -m pytest tests/conformance
+	@KLEIDI_TEST_SECRETSERVER=$(server) $(pytest) tests/conformance
 
 .PHONY: faults
 faults: system strace $(ready)  ## disturb every verb at every step, an hour or more; VERB=promote,slot HOW=kill narrow it

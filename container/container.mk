@@ -54,4 +54,4 @@ down:  ## stop and remove that container; its volumes, and so its keys, stay
 
 .PHONY: container-test
 container-test: system etcd $(ready) $(server) image  ## the image in its pod: start, stop, kill, upgrade, whatever goes wrong
-	@KLEIDI_TEST_SECRETSERVER=$(server) KLEIDI_TEST_IMAGE='$(IMAGE)' $(bin)/python -m pytest tests/container
+	@KLEIDI_TEST_SECRETSERVER=$(server) KLEIDI_TEST_IMAGE='$(IMAGE)' $(pytest) tests/container

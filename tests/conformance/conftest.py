@@ -13,10 +13,6 @@ from tests.conformance.stage import Stage
 from tests.rig import CONFIG, Appliance
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: waits for the API server's own minute-long poll")
-
-
 @pytest.fixture(scope="session")
 def secretserver() -> SecretServer:
     return SecretServer.obtain()
