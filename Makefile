@@ -64,6 +64,12 @@ check: $(ready)  ## formatting, lint, types, import rules, generated code, lock 
 	@$(bin)/python .ci/tidy
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/packages .ci/secretserver container/{base,bill,build,engine,lay-out,size,up} container/*.sh; fi
 
+# Of the volume not the audit log, which is cut and traced at every step, nor the odd files, a command each.
+.PHONY: quick
+quick: system $(ready)  ## the tests that take less than a minute together: core, contracts, volume
+	@$(pytest) tests/unit tests/contract tests/volume tests/nodes/test_merge.py tests/install/test_manifests.py \
+		--ignore-glob='tests/volume/test_audit_*.py' --ignore=tests/volume/test_special_files.py
+
 .PHONY: test
 test: system strace age $(ready)  ## every test but conformance and container-test
 	@$(pytest) tests --ignore=tests/conformance --ignore=tests/container
