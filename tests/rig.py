@@ -144,6 +144,10 @@ class Appliance:
         """The process id of "kms" or "provision"; 0 when it does not run."""
         return int(self.supervisord("getProcessInfo", f"kleidi:{program}")["pid"])
 
+    def state(self, program: str) -> str:
+        """STARTING, RUNNING once it stayed up, BACKOFF, EXITED and so on, in supervisord's words."""
+        return str(self.supervisord("getProcessInfo", f"kleidi:{program}")["statename"])
+
     def kill(self, program: str) -> None:
         pid = self.pid(program)
         assert pid > 0, f"{program} does not run"  # 0 would mean our own process group

@@ -3,13 +3,14 @@
 import os
 import pty
 import select
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.conformance.patience import eventually
+
 SECONDS = 60
-# What is typed before the echo is off is thrown away (termios, TCSAFLUSH).
-_THINKING_SECONDS = 0.5
 
 
 def answer(
@@ -29,7 +30,12 @@ def answer(
             break
         said += chunk
         if chunk.rstrip().endswith(b":") and left:
-            time.sleep(_THINKING_SECONDS)
+            # What is typed before the echo is off is thrown away (termios, TCSAFLUSH).
+            eventually(lambda: _hidden(terminal), within=SECONDS, pause=0.01)
             os.write(terminal, left.pop(0).encode() + b"\n")
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
+
+
+def _hidden(terminal: int) -> bool:
+    return not termios.tcgetattr(terminal)[3] & termios.ECHO

@@ -8,8 +8,13 @@ PAUSE_SECONDS = 0.25
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], *, within: float, explain: Callable[[], str] = str) -> T:
-    """The first true value *look* returns; what it saw last, and *explain*'s words, when time runs out."""
+def eventually(
+    look: Callable[[], T], *, within: float, explain: Callable[[], str] = str, pause: float = PAUSE_SECONDS
+) -> T:
+    """The first true value *look* returns; what it saw last, and *explain*'s words, when time runs out.
+
+    With *pause* 0 it comes back within a millisecond, to disturb what goes on.
+    """
     deadline = time.monotonic() + within
     while True:
         seen = look()
@@ -17,4 +22,4 @@ def eventually(look: Callable[[], T], *, within: float, explain: Callable[[], st
             return seen
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within} s; last seen: {seen!r}\n{explain()}")
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(pause)

@@ -23,6 +23,7 @@ from appliance.service import health
 from appliance.service.sockets.http import speaks_http
 from appliance.service.sockets.listener import Listener
 from appliance.service.standing import Standing
+from tests.service.running import until
 
 PROBE = Path(__file__).parents[2] / "appliance" / "probe.py"
 KEYSET = KeySet("0123456789ab", (Key("0123456789ab", 1, KeyState.PRIMARY, "00", b"x" * 28),))
@@ -207,15 +208,8 @@ def test_a_crowd_that_says_nothing_is_bounded_and_goes(answering: Answering) -> 
     with contextlib.ExitStack() as callers:
         for _ in range(64):
             callers.enter_context(answering.connect())
-        deadline = time.monotonic() + 20
-        while True:
-            status, _ = answering.get("/livez")
-            if status == 503:
-                break
-            assert time.monotonic() < deadline
-        while answering.get("/livez")[0] != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: answering.get("/livez")[0] == 503, "it is full")
+        until(lambda: answering.get("/livez")[0] == 200, "they are shown out")
 
 
 def test_a_caller_that_leaves_is_no_trouble(answering: Answering) -> None:

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from appliance.boot import leave
+from tests.conformance.patience import eventually
 from tests.rig import CONFIG, Appliance
 
 IDLE = "import time; time.sleep(600)"
 PATIENT = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); time.sleep(600)"
+UP = "print('up', flush=True)"
 
 
 @pytest.fixture
@@ -44,10 +46,11 @@ def start(appliance: Appliance, provision: str, kms: str, **changes: str) -> Non
 
 
 def wait_for(appliance: Appliance, text: str, count: int = 1) -> None:
-    deadline = time.monotonic() + 30
-    while appliance.log().count(text) < count:
-        assert time.monotonic() < deadline, appliance.log()
-        time.sleep(0.01)
+    eventually(lambda: appliance.log().count(text) >= count, within=30, explain=appliance.log, pause=0.01)
+
+
+def wait_until(appliance: Appliance, program: str, state: str) -> None:
+    eventually(lambda: appliance.state(program) == state, within=30, explain=appliance.log)
 
 
 def now() -> float:
@@ -62,7 +65,7 @@ def spawned(pid: int) -> float:
 
 
 def test_starts_both_programs_without_the_second_that_supervisord_waits(appliance: Appliance) -> None:
-    start(appliance, f"print('up', flush=True); {IDLE}", f"print('up', flush=True); {IDLE}")
+    start(appliance, f"{UP}; {IDLE}", f"{UP}; {IDLE}")
     wait_for(appliance, "up", 2)
     # supervisord writes its pid file right before its main loop.
     looping = (appliance.control / "pid").stat().st_mtime - time.time() + now()
@@ -71,7 +74,7 @@ def test_starts_both_programs_without_the_second_that_supervisord_waits(applianc
 
 
 def test_stops_at_once_and_with_success(appliance: Appliance) -> None:
-    start(appliance, "", f"print('up', flush=True); {PATIENT}")
+    start(appliance, "", f"{UP}; {PATIENT}")
     wait_for(appliance, "up")
     for number in (signal.SIGTERM, signal.SIGINT):
         began = time.monotonic()
@@ -85,7 +88,7 @@ def test_stops_at_once_and_with_success(appliance: Appliance) -> None:
 
 
 def test_stops_programs_together_and_ends_those_that_will_not(appliance: Appliance) -> None:
-    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); "
+    deaf = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {UP}; "
     start(appliance, deaf + IDLE, deaf + IDLE, stopwaitsecs="2")
     wait_for(appliance, "up", 2)
     began = time.monotonic()
@@ -93,13 +96,18 @@ def test_stops_programs_together_and_ends_those_that_will_not(appliance: Applian
     assert 2 <= time.monotonic() - began < 2 * 2 + 2
 
 
-@pytest.mark.parametrize("after", [0, 4], ids=["at once", "after a while"])
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "after a while"])
 @pytest.mark.parametrize("program", ["provision", "kms"])
 def test_ends_with_2_when_a_program_finds_its_configuration_unusable(
-    appliance: Appliance, program: str, after: int
+    appliance: Appliance, program: str, later: bool
 ) -> None:
-    failing = f"import sys, time; time.sleep({after}); sys.exit('E-CONFIG' and 2)"
-    start(appliance, **{"provision": IDLE, "kms": IDLE, program: failing})
+    failing = "import sys; sys.exit('E-CONFIG' and 2)"
+    told = f"import signal, sys; signal.signal(signal.SIGUSR1, lambda *_: sys.exit(2)); {UP}; signal.pause()"
+    start(appliance, **{"provision": IDLE, "kms": IDLE, program: told if later else failing})
+    if later:
+        wait_for(appliance, "up")
+        wait_until(appliance, program, "RUNNING")
+        os.kill(appliance.pid(program), signal.SIGUSR1)
     assert appliance.wait_end() == 2
     assert f"program {program} ended with 2 (configuration); see the log" in appliance.log()
     assert appliance.processes() == []
@@ -125,17 +133,22 @@ def test_tries_a_failed_one_shot_again_but_not_one_that_is_done(appliance: Appli
         f"import pathlib, sys; p = pathlib.Path({str(marker)!r})\n"
         "n = len(p.read_text()) if p.exists() else 0\n"
         "p.write_text('x' * (n + 1)); print('try', n, flush=True); sys.exit([1, -9, 4][min(n, 2)])",
-        IDLE,
+        f"{UP}; {IDLE}",
     )
     wait_for(appliance, "try 2")
-    time.sleep(2.5)
+    wait_until(appliance, "provision", "EXITED")
+    # Both are looked at in one round, so when this one is back the other was left alone.
+    wait_until(appliance, "kms", "RUNNING")
+    appliance.kill("kms")
+    wait_for(appliance, "up", 2)
+    assert appliance.state("provision") == "EXITED"
     assert marker.read_text() == "xxx"
 
 
 def test_restarts_a_killed_program_at_once(appliance: Appliance) -> None:
-    start(appliance, "", f"print('up', flush=True); {IDLE}")
+    start(appliance, "", f"{UP}; {IDLE}")
     wait_for(appliance, "up")
-    time.sleep(4.5)  # longer than startsecs and the round after it: it counts as up
+    wait_until(appliance, "kms", "RUNNING")
     killed = now()
     appliance.kill("kms")
     wait_for(appliance, "up", 2)
@@ -143,7 +156,7 @@ def test_restarts_a_killed_program_at_once(appliance: Appliance) -> None:
 
 
 def test_a_hangup_ends_it(appliance: Appliance) -> None:
-    start(appliance, "", f"print('up', flush=True); {PATIENT}")
+    start(appliance, "", f"{UP}; {PATIENT}")
     wait_for(appliance, "up")
     os.kill(appliance.processes()[0], signal.SIGHUP)
     assert appliance.wait_end() == 0
@@ -190,8 +203,7 @@ def test_its_output_may_be_a_socket(appliance: Appliance) -> None:
 
 def test_its_control_socket_is_private(appliance: Appliance) -> None:
     start(appliance, "", IDLE)
-    while not (appliance.control / "control.sock").exists():
-        time.sleep(0.01)
+    eventually((appliance.control / "control.sock").exists, within=30, explain=appliance.log)
     assert stat.S_IMODE(appliance.control.stat().st_mode) == 0o700
     assert stat.S_IMODE((appliance.control / "control.sock").stat().st_mode) == 0o600
     assert appliance.supervisord("getState")["statename"] == "RUNNING"

@@ -1,9 +1,9 @@
 """The probes of the manifests, asked of the whole appliance."""
 
 import subprocess
-import time
 from pathlib import Path
 
+from tests.conformance.patience import eventually
 from tests.rig import CHECKOUT, Appliance
 
 PROBE = CHECKOUT / "appliance" / "probe.py"
@@ -17,10 +17,11 @@ def ask(appliance: Appliance, question: str) -> tuple[int, str]:
 
 
 def until(appliance: Appliance, question: str, expected: tuple[int, str]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while (answer := ask(appliance, question)) != expected:
-        assert time.monotonic() < deadline, f"{answer}\n{appliance.log()}"
-        time.sleep(0.05)
+    eventually(
+        lambda: ask(appliance, question) == expected,
+        within=PATIENCE_SECONDS,
+        explain=lambda: f"{ask(appliance, question)}\n{appliance.log()}",
+    )
 
 
 def test_ready_when_it_serves_and_gone_when_it_stops(tmp_path: Path) -> None:
@@ -38,8 +39,10 @@ def test_without_a_key_it_is_alive_and_not_ready_and_never_restarted(tmp_path: P
     with Appliance(tmp_path, provision="join") as appliance:
         appliance.start()
         until(appliance, "--live", (0, "ok"))
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while "E-AWAITING-JOIN" not in ask(appliance, "--ready")[1]:
-            assert time.monotonic() < deadline, appliance.log()
+        eventually(
+            lambda: "E-AWAITING-JOIN" in ask(appliance, "--ready")[1],
+            within=PATIENCE_SECONDS,
+            explain=appliance.log,
+        )
         assert ask(appliance, "--ready")[0] == 1
         assert ask(appliance, "--live") == (0, "ok")
