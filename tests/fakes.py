@@ -18,7 +18,7 @@ from appliance.keys import key_id
 from appliance.keys.cipher import CipherLostError, TamperedError
 from appliance.keys.envelope import NONCE_SIZE, TAG_SIZE
 from appliance.keys.keyset import KeySet, KeyState
-from appliance.volume.payload import FoundToken, TokenImage
+from appliance.volume.payload import AdoptedToken, FoundToken, TokenImage
 
 _FOLDER = "fake-token/"
 _KEY_SIZE = 32
@@ -153,9 +153,7 @@ class FakeEngine(FakeCipher):
             raise KleidiError(faults.TRIAL_FAILED, "no such key")
         return replace(image, files=_files(kept))
 
-    def adopt(
-        self, scratch: Path, image: TokenImage, found: FoundToken
-    ) -> tuple[TokenImage, str, bytes, bool]:
+    def adopt(self, scratch: Path, image: TokenImage, found: FoundToken) -> AdoptedToken:
         """The found token's only file is its key; its name ends the engine's name of it."""
         (scratch / "survey").mkdir(mode=0o700)
         (value,), ours = found.files.values(), _keys(image)
@@ -163,7 +161,7 @@ class FakeEngine(FakeCipher):
             raise KleidiError(faults.KEY_ADOPTED_ALREADY)
         maker = FakeCipher({**ours, found.key_label: value})
         answer = maker.known_answer(found.key_label)
-        return replace(image, files=_files(maker.keys)), found.key_label, answer, False
+        return AdoptedToken(replace(image, files=_files(maker.keys)), found.key_label, answer, private=False)
 
     def open(self, directory: Path, image: TokenImage) -> None:
         self.close()

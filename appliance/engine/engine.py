@@ -14,7 +14,7 @@ from appliance.keys import key_id
 from appliance.keys.cipher import CipherLostError, TamperedError
 from appliance.keys.keyset import KeySet, KeyState
 from appliance.volume import memory
-from appliance.volume.payload import FoundToken, TokenImage
+from appliance.volume.payload import AdoptedToken, FoundToken, TokenImage
 
 _LABEL = "kleidi"
 _PROBE = {
@@ -111,13 +111,8 @@ class SoftHsmEngine:
         module = str(self._module) if self._module else None
         return child.run(program, tokens, {"module": module, "tokens": str(tokens), **order}, fault)
 
-    def adopt(
-        self, scratch: Path, image: TokenImage, found: FoundToken
-    ) -> tuple[TokenImage, str, bytes, bool]:
-        """*image* with the found token beside it.
-
-        Returns also the engine's name of its key, that key's known answer, and whether it is kept encrypted.
-        """
+    def adopt(self, scratch: Path, image: TokenImage, found: FoundToken) -> AdoptedToken:
+        """Raises E-TOKEN-NOT-ADOPTED, and E-KEY-ADOPTED-ALREADY for a token that is beside ours."""
         tokens = scratch / "survey"
         memory.lay_out(found.files, tokens)
         question = {"label": found.token_label or None, "user_pin": found.pin, "key_label": found.key_label}
@@ -141,7 +136,7 @@ class SoftHsmEngine:
         )
         private = all(key["private"] for key in answer["keys"] if key["label"] == found.key_label)
         reference = f"{serial}/label:{found.key_label}"
-        return changed, reference, bytes.fromhex(answer["probe"]["ciphertext"]), private
+        return AdoptedToken(changed, reference, bytes.fromhex(answer["probe"]["ciphertext"]), private)
 
     def open(self, directory: Path, image: TokenImage) -> None:
         """Log in, once, to *image* laid out in *directory*, a private place in memory."""

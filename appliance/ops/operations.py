@@ -113,11 +113,13 @@ class Operations:
         self.committer.demand(current)
         keyset = current.payload.keyset
         lifecycle.refuse_second_adopted(keyset, theirs)
-        image, object_id, answer, private = self.workshop.adopt(current.payload.token, found)
+        taken = self.workshop.adopt(current.payload.token, found)
         highest = self.workshop.storage.highest_version(current)
-        adopted_set = lifecycle.adopt(keyset, object_id, answer, theirs, self.ledger.now(), highest)
-        outcome = self._commit(current, command, adopted_set, adopted_set.keys[-1], image)
-        if private:
+        adopted_set = lifecycle.adopt(
+            keyset, taken.object_id, taken.known_answer, theirs, self.ledger.now(), highest
+        )
+        outcome = self._commit(current, command, adopted_set, adopted_set.keys[-1], taken.image)
+        if taken.private:
             return outcome
         warning = (
             "the old token holds this key in plaintext (CKA_PRIVATE false): whoever had its files has it"

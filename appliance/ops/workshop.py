@@ -7,7 +7,7 @@ from typing import Protocol
 from appliance.volume import memory
 from appliance.volume.commit import Prover
 from appliance.volume.opening import Storage
-from appliance.volume.payload import FoundToken, TokenImage
+from appliance.volume.payload import AdoptedToken, FoundToken, TokenImage
 
 
 class TokenChanger(Prover, Protocol):
@@ -21,11 +21,7 @@ class TokenChanger(Prover, Protocol):
         """*image* without a key."""
         ...
 
-    def adopt(
-        self, scratch: Path, image: TokenImage, found: FoundToken
-    ) -> tuple[TokenImage, str, bytes, bool]:
-        """*image* with a found token beside it; its key's name and known answer; whether it was encrypted."""
-        ...
+    def adopt(self, scratch: Path, image: TokenImage, found: FoundToken) -> AdoptedToken: ...
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,6 @@ class Workshop:
         with memory.room(self.memory_dir) as scratch:
             return self.changer.reduce(scratch, image, object_id)
 
-    def adopt(self, image: TokenImage, found: FoundToken) -> tuple[TokenImage, str, bytes, bool]:
+    def adopt(self, image: TokenImage, found: FoundToken) -> AdoptedToken:
         with memory.room(self.memory_dir) as scratch:
             return self.changer.adopt(scratch, image, found)

@@ -56,6 +56,19 @@ class FoundToken:
 
 
 @dataclass(frozen=True)
+class AdoptedToken:
+    """*image* has a found token beside it; its key has the engine's name *object_id* and that known answer.
+
+    *private* is whether the found token kept it encrypted.
+    """
+
+    image: TokenImage
+    object_id: str
+    known_answer: bytes
+    private: bool
+
+
+@dataclass(frozen=True)
 class Loss:
     """Keys that were announced here and were accepted as lost, at *unix* seconds.
 

@@ -66,8 +66,9 @@ class Bench:
     def adopt(self, held: Held) -> tuple[Held, str, bool]:
         """What there is then, the engine's name of the found key, and whether it was kept encrypted."""
         with self._room() as scratch:
-            image, name, answer, private = self.engine.adopt(scratch, held.image, self.found)
-        return Held(image, {**held.answers, name: answer}), name, private
+            taken = self.engine.adopt(scratch, held.image, self.found)
+        answers = {**held.answers, taken.object_id: taken.known_answer}
+        return Held(taken.image, answers), taken.object_id, taken.private
 
     def prove(self, held: Held) -> None:
         with self._room() as scratch:
