@@ -67,7 +67,7 @@ class ReportReply(_message.Message):
     """A short hash over all keys and their states, to compare nodes at a glance."""
     generation: _builtins.int
     protection: _builtins.str
-    """How well the seal key is kept away from the volume: none, file, ..."""
+    """How far the seal key is from the volume: none, same-disk, other-disk or memory; empty when unknown."""
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___Key]: ...
     @_builtins.property
@@ -361,11 +361,11 @@ class ChangeRequest(_message.Message):
     DRY_RUN_FIELD_NUMBER: _builtins.int
     WITHOUT_BACKUP_FIELD_NUMBER: _builtins.int
     verb: _builtins.str
-    """stage, promote, rotate, retire, disable, enable or destroy."""
+    """stage, promote, rotate, retire, disable, enable, destroy or accept."""
     key: _builtins.str
-    """v1 or a key id; empty for stage and rotate."""
+    """v1 or a key id; empty for stage, rotate and accept."""
     typed: _builtins.str
-    """Destroy only: the whole key id, typed by a person."""
+    """Typed by a person. Destroy: the whole key id. Accept: the volume's lineage."""
     expect_keyset: _builtins.str
     """When not empty: refuse unless the key set has this hash."""
     stored: _builtins.int

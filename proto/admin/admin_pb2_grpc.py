@@ -102,7 +102,10 @@ class AdminServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Change(self, request, context):
-        """Does something with a key, or says why not. Nothing has changed when it fails.
+        """Does something with a key, or says why not. When it fails nothing has changed, with three exceptions:
+        E-VOLUME-UNSURE tells of a change that is done and may not outlive a power cut; a rotation may have
+        got as far as its staged key; a call that is cut off may have been carried out to its end. What could
+        not be done behind a change (remembered, pruned, written into the audit log) is said beside it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

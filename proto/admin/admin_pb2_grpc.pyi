@@ -36,7 +36,11 @@ class AdminStub:
     Report: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ReportRequest, _admin_pb2.ReportReply]
     """How the appliance stands, in full."""
     Change: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ChangeRequest, _admin_pb2.ChangeReply]
-    """Does something with a key, or says why not. Nothing has changed when it fails."""
+    """Does something with a key, or says why not. When it fails nothing has changed, with three exceptions:
+    E-VOLUME-UNSURE tells of a change that is done and may not outlive a power cut; a rotation may have
+    got as far as its staged key; a call that is cut off may have been carried out to its end. What could
+    not be done behind a change (remembered, pruned, written into the audit log) is said beside it.
+    """
     Check: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CheckRequest, _admin_pb2.CheckReply]
     """Whether it is safe to do without a key."""
     Adopt: _grpc.UnaryUnaryMultiCallable[_admin_pb2.AdoptRequest, _admin_pb2.ChangeReply]
@@ -62,7 +66,11 @@ class AdminAsyncStub(AdminStub):
     Report: _aio.UnaryUnaryMultiCallable[_admin_pb2.ReportRequest, _admin_pb2.ReportReply]  # type: ignore[assignment]
     """How the appliance stands, in full."""
     Change: _aio.UnaryUnaryMultiCallable[_admin_pb2.ChangeRequest, _admin_pb2.ChangeReply]  # type: ignore[assignment]
-    """Does something with a key, or says why not. Nothing has changed when it fails."""
+    """Does something with a key, or says why not. When it fails nothing has changed, with three exceptions:
+    E-VOLUME-UNSURE tells of a change that is done and may not outlive a power cut; a rotation may have
+    got as far as its staged key; a call that is cut off may have been carried out to its end. What could
+    not be done behind a change (remembered, pruned, written into the audit log) is said beside it.
+    """
     Check: _aio.UnaryUnaryMultiCallable[_admin_pb2.CheckRequest, _admin_pb2.CheckReply]  # type: ignore[assignment]
     """Whether it is safe to do without a key."""
     Adopt: _aio.UnaryUnaryMultiCallable[_admin_pb2.AdoptRequest, _admin_pb2.ChangeReply]  # type: ignore[assignment]
@@ -97,7 +105,11 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.ChangeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ChangeReply, _abc.Awaitable[_admin_pb2.ChangeReply]]:
-        """Does something with a key, or says why not. Nothing has changed when it fails."""
+        """Does something with a key, or says why not. When it fails nothing has changed, with three exceptions:
+        E-VOLUME-UNSURE tells of a change that is done and may not outlive a power cut; a rotation may have
+        got as far as its staged key; a call that is cut off may have been carried out to its end. What could
+        not be done behind a change (remembered, pruned, written into the audit log) is said beside it.
+        """
 
     @_abc_1.abstractmethod
     def Check(
