@@ -119,9 +119,8 @@ def ledger(settings: Settings) -> Ledger:
 
 def operations(settings: Settings, counted: Ledger, locked: Storage) -> Operations:
     """The verbs on keys; *locked* is held by whoever runs them."""
-    engine = SoftHsmEngine(settings.softhsm_module)
     return Operations(
-        Workshop(locked, engine, settings.memory_dir),
+        Workshop(locked, engine(settings), settings.memory_dir),
         counted,
         int(settings.destroy_wait_hours * 3600),
         backed_up=verified(settings).covers,
@@ -156,8 +155,9 @@ def keeper(settings: Settings, counted: Ledger, kept: Storage, observer: Observe
     from appliance.service.keeper import Keeper
     from appliance.service.opened import OpenToken
 
-    engine = SoftHsmEngine(settings.softhsm_module)
-    token = OpenToken(kept, engine, settings.memory_dir, lambda: waiting_for(settings), counted.take_up)
+    token = OpenToken(
+        kept, engine(settings), settings.memory_dir, lambda: waiting_for(settings), counted.take_up
+    )
     return Keeper(
         token,
         observer,
