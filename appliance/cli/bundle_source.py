@@ -73,6 +73,11 @@ def verify(
     live: bool,
     stored: dict[str, int] | None,
 ) -> Told:
+    """What is in the bundle *data* of *file*, each key of it proved; with *live* held against those in use.
+
+    Of *stored*, objects by key id, it tells those that no key of it opens. That it was verified is recorded
+    on this node's volume when that is of its lineage. Raises E-BACKUP-…, E-MEMORY-…; with *live* E-SERVER-….
+    """
     header, payload = examine(data, key, assembly.engine(settings), settings.memory_dir)
     lacking = None if stored is None else missing(payload, stored)
     compared = _compared(settings, payload) if live else None

@@ -1,4 +1,9 @@
-"""The command line's end of the admin service."""
+"""The command line's end of the admin service.
+
+Each raises why nobody answers a first question within ANSWER_SECONDS (E-SERVER-UNREACHABLE, -MUTE, -DENIED,
+-ELSEWHERE), and nothing more was asked of them then. Behind it come the server's own faults, or
+E-SERVER-CUT-OFF when no answer comes: within ANSWER_SECONDS to what only looks, _CHANGE_SECONDS to the rest.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -157,6 +157,7 @@ class SoftHsmEngine:
             raise child.told(error, faults.TOKEN_LOST) from error
 
     def encrypt(self, key: str, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
+        """Ciphertext and tag. Raises CipherLostError, or ValueError for what no caller of ours may ask."""
         session, object_id = self._session_of(key)
         try:
             return session.encrypt(object_id, nonce, plaintext, aad)
@@ -164,6 +165,7 @@ class SoftHsmEngine:
             raise CipherLostError(str(error)) from error
 
     def decrypt(self, key: str, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
+        """As encrypt; and TamperedError, which is the caller's trouble and not the token's."""
         session, object_id = self._session_of(key)
         try:
             return session.decrypt(object_id, nonce, ciphertext, aad)

@@ -11,7 +11,10 @@ from appliance.volume.payload import AdoptedToken, FoundToken, TokenImage
 
 
 class TokenChanger(Prover, Protocol):
-    """What changes need of an engine: all of it in processes of their own, away from the open token."""
+    """What changes need of an engine: all of it in processes of their own, away from the open token.
+
+    Raises E-TRIAL-FAILED when the token does not take it, E-MODULE-… and E-MEMORY-….
+    """
 
     def extend(self, scratch: Path, image: TokenImage, object_id: str) -> tuple[TokenImage, bytes]:
         """*image* with one more key, and that key's known answer."""
@@ -21,7 +24,9 @@ class TokenChanger(Prover, Protocol):
         """*image* without a key."""
         ...
 
-    def adopt(self, scratch: Path, image: TokenImage, found: FoundToken) -> AdoptedToken: ...
+    def adopt(self, scratch: Path, image: TokenImage, found: FoundToken) -> AdoptedToken:
+        """Raises E-TOKEN-NOT-ADOPTED, E-KEY-ADOPTED-ALREADY."""
+        ...
 
 
 @dataclass(frozen=True)

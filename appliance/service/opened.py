@@ -72,13 +72,14 @@ class OpenToken:
 
     @property
     def keyring(self) -> Keyring:
+        """Raises E-TOKEN-LOST while it is closed."""
         if self._keyring is None:
             raise KleidiError(faults.TOKEN_LOST)
         return self._keyring
 
     @property
     def opened(self) -> Opened:
-        """What is being served from."""
+        """What is being served from. Raises E-TOKEN-LOST before anything was."""
         if self._opened is None:
             raise KleidiError(faults.TOKEN_LOST)
         return self._opened
@@ -109,7 +110,10 @@ class OpenToken:
             return self.opened
 
     def admit(self, opener: Unwrapper) -> None:
-        """Open with *opener* from here on, for the life of this process, if it opens what is there."""
+        """Open with *opener* from here on, for the life of this process, if it opens what is there.
+
+        Raises E-SEAL-KEY-WRONG if it does not, and whatever else keeps a seal from being opened.
+        """
         self._storage.open([opener])
         self._openers = [opener]
 
@@ -134,7 +138,10 @@ class OpenToken:
         return replace(opened, warnings=(*opened.warnings, *self._storage.remember(opened)))
 
     def switch(self, opened: Opened) -> Standing:
-        """Go over to what ahead() gave while calls wait; they wait some milliseconds."""
+        """Go over to what ahead() gave while calls wait; they wait some milliseconds.
+
+        Raises as open() does.
+        """
         # All keys of it were tried by a fresh process before the commit, so that only what encrypts is
         # tried again here: a thousand keys would take a fifth of a second.
         return self._enter(opened, anew=False)
@@ -181,7 +188,10 @@ class OpenToken:
                 memory.remove(self._room / name)
 
     def prove(self) -> None:
-        """A real round trip with the primary key, as a caller would make it."""
+        """A real round trip with the primary key, as a caller would make it.
+
+        Raises E-TOKEN-LOST, which opening again may heal, or E-PRIMARY-WRONG.
+        """
         try:
             self.keyring.probe()
         except CipherError as error:

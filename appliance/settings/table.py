@@ -201,12 +201,14 @@ class Settings(BaseSettings):
 
     @property
     def seal_key(self) -> Path:
+        """Where the seal key is, whether it was set or not: on the volume for slot `volume`."""
         if self.slot == "volume":
             return self.volume_dir / "seal.key"
         return self.seal_key_file or Path("/etc/kleidi/seal.key")
 
     @property
     def anchor(self) -> Path | None:
+        """Where the anchor is; None where nothing is remembered outside the volume."""
         if self.anchor_file is None and self.slot == "file":
             return self.seal_key.with_name("anchor.json")
         return self.anchor_file

@@ -74,6 +74,7 @@ class Ledger:
 
     @property
     def served(self) -> int:
+        """Seconds since the first boot of this node, without those in which nothing served."""
         return self._before + int(time.monotonic() - self._started)
 
     def now(self) -> Moment:
