@@ -108,8 +108,8 @@ class Endpoint:
             connection.sendall(_HELLO)
             while len(head) < _FRAME_HEAD and (more := connection.recv(_FRAME_HEAD - len(head))):
                 head += more
-        except ConnectionError:
-            head = b""  # gRPC's own server hangs up where Go's says why
+        except (ConnectionError, ssl.SSLEOFError):
+            head = b""  # gRPC's own server hangs up where Go's says why, if it is read before we write
         if len(head) == _FRAME_HEAD and head[3] == _SETTINGS:
             return
         if self.secure and not head:

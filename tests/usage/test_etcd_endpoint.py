@@ -1,6 +1,7 @@
 """The knock at etcd's door: what is wrong, in words, before gRPC gets to say UNAVAILABLE."""
 
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -114,6 +115,25 @@ def test_a_client_that_the_server_does_not_know_is_told_so(
     client = stranger.issue("client")
     fault, _ = refusal(secure, Identity(authority.certificate, client.cert, client.key))
     assert fault is faults.ETCD_TLS
+
+
+@pytest.mark.parametrize(
+    "error", [ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), BrokenPipeError(), b""]
+)
+def test_who_hangs_up_before_our_greeting_did_so_on_our_certificate(
+    secure: str, authority: Authority, monkeypatch: pytest.MonkeyPatch, error: Exception | bytes
+) -> None:
+    """By the moment at which it hangs up, one of these."""
+
+    def send(_connection: ssl.SSLSocket, _data: bytes) -> None:
+        if isinstance(error, Exception):
+            raise error
+
+    monkeypatch.setattr(ssl.SSLSocket, "sendall", send)
+    monkeypatch.setattr(ssl.SSLSocket, "recv", lambda *_: b"")
+    fault, words = refusal(secure, Identity(authority.certificate))
+    assert fault is faults.ETCD_TLS
+    assert "certificate" in words
 
 
 def test_plain_where_tls_is_spoken_and_the_other_way_round(secure: str, authority: Authority) -> None:
