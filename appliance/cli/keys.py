@@ -197,11 +197,19 @@ def carry_out(settings: Settings, command: Command) -> Changed:
 def _rows(settings: Settings) -> list[KeyRow]:
     from appliance.client import admin
 
-    return reach.carried_out(
-        settings,
-        lambda: admin.ask(settings.admin_socket).keys,
-        lambda opened, _: [KeyRow.of(key) for key in opened.payload.keyset.keys],
-    )
+    def ask() -> list[KeyRow]:
+        report = admin.ask(settings.admin_socket)
+        fault = faults.named(report.reason_id)
+        if fault is not None and not report.keys:
+            # Sealed or empty: no keys known is not the same as no keys.
+            raise KleidiError(fault)
+        return report.keys
+
+    def look(opened: Opened, operations: Operations) -> list[KeyRow]:
+        rows = [(KeyRow.of(key), operations.ledger.use(key.id)) for key in opened.payload.keyset.keys]
+        return [replace(row, wrapped=use.wrapped, unwrapped=use.unwrapped) for row, use in rows]
+
+    return reach.carried_out(settings, ask, look)
 
 
 def _check(settings: Settings, key: str, stored: int | None) -> tuple[str, list[Condition]]:

@@ -1,12 +1,13 @@
 """Taking the planned steps. A kill at any moment leaves the volume as it was or with its first generation."""
 
 import secrets
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from appliance.faults import KleidiError
-from appliance.keys.keyset import Key, KeySet, KeyState
+from appliance.keys.keyset import Key, KeySet, KeyState, Moment
 from appliance.provision.observe import observe
 from appliance.provision.plan import Plan, Policy, Refusal, Step, plan
 from appliance.volume import memory
@@ -80,6 +81,7 @@ class Provisioner:
         lineage, object_id = secrets.token_hex(6), secrets.token_hex(16)
         with memory.room(self.committer.memory_dir) as scratch:
             image, known_answer = self.maker.make(scratch, object_id)
-        keyset = KeySet(lineage, (Key(lineage, 1, KeyState.PRIMARY, object_id, known_answer),))
+        born = Moment(int(time.time()))
+        keyset = KeySet(lineage, (Key(lineage, 1, KeyState.PRIMARY, object_id, known_answer, born),))
         change = Change(PROVISION, self.by, made={"key_id": keyset.primary.id, "keyset": keyset.hash})
         return self.committer.first(Header(lineage, 1), lambda: Payload(keyset, image, (slot,)), change)

@@ -79,13 +79,15 @@ class Keeper:
 
     def remark(self, fault: Fault, detail: str = "") -> None:
         """Add something that somebody should look at, while calls go on."""
-        if fault not in self._remarks:
-            self._observer.observe(Remarked(fault, detail))
+        was, new = self.standing().state, fault not in self._remarks
         self._remarks[fault] = detail
+        if new:
+            self._observer.observe(Remarked(fault, was, self.standing().state, detail))
 
     def withdraw(self, fault: Fault) -> None:
+        was = self.standing().state
         if self._remarks.pop(fault, None) is not None:
-            self._observer.observe(Remarked(fault, over=True))
+            self._observer.observe(Remarked(fault, was, self.standing().state, over=True))
 
     async def call(self, work: Callable[[Keyring], T]) -> T:
         """Do *work* with the keyring, at once or, where the engine waits, in its turn."""
@@ -162,8 +164,8 @@ class Keeper:
             self._doubt.set()
             raise
         else:
-            self._stand(standing, self._token.warnings())
             self._proved_at = time.monotonic()
+            self._stand(standing, self._token.warnings())
             self._observer.observe(Switched(standing.generation, self._proved_at - started))
         finally:
             self._gate.set()
@@ -231,12 +233,14 @@ class Keeper:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
     def _stand(self, standing: Standing, warnings: Mapping[Fault, str] = _NONE) -> None:
+        was, before = self.standing().state, self._standing
+        self._standing = standing
+        if standing != before:
+            key_id = standing.keyset.primary.id if standing.keyset else ""
+            now = self.standing().state
+            self._observer.observe(Stood(was, now, standing.reason, standing.detail, key_id))
         for fault in self._found - warnings.keys():
             self.withdraw(fault)
         for fault, detail in warnings.items():
             self.remark(fault, detail)
         self._found = set(warnings)
-        if standing != self._standing:
-            key_id = standing.keyset.primary.id if standing.keyset else ""
-            self._observer.observe(Stood(standing.state, standing.reason, standing.detail, key_id))
-        self._standing = standing

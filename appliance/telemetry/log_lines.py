@@ -2,6 +2,7 @@
 
 import logging
 
+from appliance import faults
 from appliance.faults import Fault, Kind
 from appliance.logs import event, log
 from appliance.telemetry.observer import (
@@ -17,6 +18,8 @@ from appliance.telemetry.sparing import Sparing
 
 # The caller's own mistakes are worth a line, not an alarm.
 _CALLERS = {Kind.MALFORMED, Kind.UNKNOWN_KEY, Kind.TAMPERED, Kind.KEY_OFF, Kind.REFUSED}
+# What every first boot goes through.
+_CALM = (faults.STARTING, faults.PROVISIONING)
 # Asked every few seconds, and nothing new when all is well.
 _OFTEN = ("Status", "Report")
 
@@ -40,9 +43,10 @@ class LogLines:
                 event(logging.INFO, "switched", generation=generation, milliseconds=_milliseconds(seconds, 1))
             case Stood():
                 _stood(told)
-            case Remarked(fault, detail, over):
-                if not over:
-                    event(logging.WARNING, str(fault), detail=detail)
+            case Remarked(fault, was, state, detail, over):
+                level = logging.INFO if over else logging.WARNING
+                text = f"over: {fault.sentence}" if over else str(fault)
+                event(level, text, **_step(was, state), id=fault.id, detail=detail)
             case Committed():
                 ...  # the audit log tells of it
 
@@ -62,14 +66,24 @@ class LogLines:
 
 
 def _stood(told: Stood) -> None:
-    waiting = told.reason is None or told.reason.kind is Kind.WAITING
+    reason = told.reason
+    if reason is None or reason in _CALM:
+        level = logging.INFO
+    else:
+        level = logging.WARNING if reason.kind is Kind.WAITING else logging.ERROR
     event(
-        logging.INFO if waiting else logging.ERROR,
-        str(told.reason) if told.reason else "serving",
-        state=told.state,
+        level,
+        str(reason) if reason else "serving",
+        **_step(told.was, told.state),
+        id=reason.id if reason else "",
         key_id=told.key_id,
         detail=told.detail,
     )
+
+
+def _step(was: str, state: str) -> dict[str, object]:
+    """Of a step that leads nowhere, as to another key, only where it stands."""
+    return {"from": was if was != state else "", "to": state}
 
 
 def _level(method: str, fault: Fault) -> int:

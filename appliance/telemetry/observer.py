@@ -44,8 +44,9 @@ class Switched:
 
 @dataclass(frozen=True, slots=True)
 class Stood:
-    """How things stand is another way now: *state*, why (None while all is well), and the key announced."""
+    """How things stand went from *was* to *state*: why (None while all is well), and the key announced."""
 
+    was: str
     state: str
     reason: Fault | None = None
     detail: str = ""
@@ -54,9 +55,11 @@ class Stood:
 
 @dataclass(frozen=True, slots=True)
 class Remarked:
-    """Somebody should look at *fault*, while calls go on; *over* once that has passed."""
+    """Somebody should look at *fault* while calls go on, or that is *over*; *was* and *state* as in Stood."""
 
     fault: Fault
+    was: str
+    state: str
     detail: str = ""
     over: bool = False
 

@@ -1,13 +1,29 @@
 """What an administrator sees: texts, JSON, one line for a refusal, exit codes by the table."""
 
 import json
+import time
 
 import pytest
 
 from appliance.faults import Exit
 from appliance.ops.advice import after
 from appliance.ops.operations import Verb
+from appliance.volume.ledger import Ledger
 from tests.ops.shop import Node, Shop
+
+
+def test_a_key_list_of_a_stopped_server_has_the_counts_of_the_ledger(node: Node) -> None:
+    keyset = node.storage().open().keyset
+    ledger = Ledger(node.volume / "ledger.json")
+    ledger.take_up(keyset)
+    ledger.wrapped(keyset.primary.id)
+    ledger.unwrapped(keyset.primary.id)
+    ledger.unwrapped(keyset.primary.id)
+    ledger.save()
+    (row,) = json.loads(node.kleidi("key", "list", "-o", "json").stdout)["keys"]
+    assert (row["wrapped"], row["unwrapped"]) == (1, 2)
+    # Born when the volume was provisioned.
+    assert abs(row["since"] - time.time()) < 24 * 3600
 
 
 def test_a_life_from_the_command_line(node: Node) -> None:

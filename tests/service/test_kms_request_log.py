@@ -81,7 +81,7 @@ def test_the_life_of_the_token_is_logged_once_each(running: Running, journal: Jo
         assert len(journal.lines(msg=message, level="info")) == 1
     listening = [line["socket"] for line in journal.lines(msg="listening", level="info")]
     assert sorted(listening) == sorted([str(running.scene.socket), str(running.scene.admin)])
-    assert journal.lines(msg="serving", key_id=running.scene.key().id, state="OPERATIONAL")
+    assert journal.lines(msg="serving", key_id=running.scene.key().id, to="OPERATIONAL")
 
 
 def test_text_lines_have_the_same_fields(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,9 @@ def test_a_lost_key_file_is_told_and_the_passphrase_opens_for_the_life_of_the_pr
     wrong = appliance.run("unseal", "--passphrase-file", str(phrase))
     assert (wrong.returncode, "E-SLOT-WRONG" in wrong.stderr) == (6, True)
     assert standing(appliance) == ("SEALED", "E-SEAL-KEY-MISSING")
+    unknown = appliance.run("key", "list")
+    assert (unknown.returncode, unknown.stdout) == (3, "")
+    assert "E-SEAL-KEY-MISSING" in unknown.stderr
     listed = do(appliance, "slot", "list")
     assert "passphrase" in listed
     phrase.write_text(PHRASE + "\n")
@@ -89,6 +94,17 @@ def test_a_lost_key_file_is_told_and_the_passphrase_opens_for_the_life_of_the_pr
     # A new key file where the old one was: from now on it comes up by itself again.
     do(appliance, "slot", "add", "--kind", "file", "--name", "new", "--key-file", str(key))
     assert standing(appliance) == ("OPERATIONAL", "")
+    steps = re.findall(r"\d (\w+) +\S.* from=(\w+) to=(\w+)(?: id=(\S+))?", appliance.log())
+    wanted = [
+        ("warning", "OPERATIONAL", "DEGRADED", "E-SEAL-KEY-GONE"),
+        ("warning", "STARTING", "SEALED", "E-SEAL-KEY-MISSING"),
+        ("info", "SEALED", "OPERATIONAL", ""),
+        ("warning", "OPERATIONAL", "DEGRADED", "E-SEAL-KEY-GONE"),
+        ("info", "DEGRADED", "OPERATIONAL", "E-SEAL-KEY-GONE"),
+    ]
+    rest = iter(steps)
+    assert all(step in rest for step in wanted), steps
+    assert all(after[1] in (before[2], "STARTING") for before, after in pairwise(steps)), steps
     do(appliance, "slot", "remove", "file")
     restart(appliance)
     assert appliance.wait_ready() == after

@@ -2,6 +2,7 @@
 
 import base64
 import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,8 @@ from softhsm import Library, Token
 from tests.fakes import FakeEngine
 from tests.volume.house import UNTOLD, House, let_no_end_be_logged, refused
 
+DAY = 24 * 3600
+
 
 def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
@@ -30,6 +33,8 @@ def test_first_boot_leaves_one_generation_a_key_an_anchor_and_a_mark(house: Hous
     opened = house.provisioner().run().opened
     (key,) = opened.payload.keyset.keys
     assert (key.version, key.state) == (1, KeyState.PRIMARY)
+    assert abs(key.since.unix - time.time()) < DAY
+    assert key.since.served == 0
     assert opened.header.generation == 1
     assert opened.header.lineage == opened.payload.keyset.lineage
     assert opened.warnings == ()
