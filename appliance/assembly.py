@@ -22,12 +22,12 @@ from appliance.provision import note
 from appliance.provision.observe import observe, why_not_sealed
 from appliance.provision.plan import Refusal, plan
 from appliance.settings import Settings
+from appliance.slots import machine_slot
 from appliance.telemetry import LogLines, Observer, Observers
 from appliance.volume import memory
 from appliance.volume.anchor import Anchor
 from appliance.volume.audit import AuditLog, Head
 from appliance.volume.commit import Committer, Done
-from appliance.volume.custody import Custody
 from appliance.volume.generations import AUDIT, LEDGER, VERIFIED, Volume
 from appliance.volume.ledger import Ledger
 from appliance.volume.opening import Opened, Storage
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 def storage(settings: Settings) -> Storage:
     return Storage(
         Volume(settings.volume_dir),
-        Custody(settings.slot, settings.seal_key),
+        machine_slot(settings.slot, settings.seal_key),
         Anchor(settings.anchor),
         settings.expect_lineage,
     )

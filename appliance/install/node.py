@@ -17,7 +17,8 @@ from appliance.install.steps import Keep, MakeDirectory, MakeSealKey, Own, Remov
 from appliance.manifests.description import Description, Role
 from appliance.manifests.distribution import Distribution
 from appliance.volume import durable
-from appliance.volume.custody import Custody, KeyFileState
+from appliance.volume.custody import Custody
+from appliance.volume.slot import KeyFileState
 
 _ROLE = re.compile(r"^[^#\n]*\bKLEIDI_PROVISION\b\W+(?:value\W+)?(auto|join)\b", re.MULTILINE)
 _PERMISSIONS = 0o7777

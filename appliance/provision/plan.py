@@ -6,8 +6,8 @@ from enum import StrEnum
 from appliance import faults
 from appliance.faults import Fault
 from appliance.volume.anchor import Memory
-from appliance.volume.custody import KeyFileState
 from appliance.volume.generations import UNFIT, Survey, VolumeState
+from appliance.volume.slot import KeyFileState
 
 
 class Policy(StrEnum):

@@ -11,3 +11,4 @@ from appliance.slots.kinds import Kind as Kind
 from appliance.slots.kinds import Opening as Opening
 from appliance.slots.kinds import Secret as Secret
 from appliance.slots.kinds import asked_for as asked_for
+from appliance.slots.kinds import machine_slot as machine_slot

@@ -6,12 +6,14 @@ imported by who needs them: a server that opens by its key file pays for no othe
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from appliance import faults
 from appliance.faults import KleidiError
-from appliance.volume.slot import HeldSlot
+from appliance.volume.custody import Custody
+from appliance.volume.slot import HeldSlot, MachineSlot
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,7 +60,8 @@ class Kind:
     about: str
     opening: Callable[[], Opening]
     given: Callable[[Asked], bool]
-    by_itself: bool = False
+    # From where the settings have the seal key.
+    by_itself: Callable[[Path], MachineSlot] | None = None
 
 
 def _file() -> Opening:
@@ -86,19 +89,33 @@ def _recovery() -> Opening:
 
 
 _ALL = (
-    Kind("file", "outside the volume", _file, lambda asked: asked.key_file is not None, by_itself=True),
+    Kind(
+        "file",
+        "outside the volume",
+        _file,
+        lambda asked: asked.key_file is not None,
+        partial(Custody, "file"),
+    ),
     Kind(
         "volume",
         "beside the seal, which protects nothing and is for demos",
         _volume,
         lambda _asked: False,
-        by_itself=True,
+        partial(Custody, "volume"),
     ),
     Kind("passphrase", "a person's", _passphrase, lambda asked: asked.passphrase is not None),
     Kind("recovery", "an age identity in a safe", _recovery, lambda asked: asked.identity is not None),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
 BY_ITSELF = tuple(kind for kind in _ALL if kind.by_itself)
+
+
+def machine_slot(name: str, seal_key: Path) -> MachineSlot:
+    """The slot that KLEIDI_SLOT names."""
+    by_itself = KINDS[name].by_itself
+    if by_itself is None:
+        raise AssertionError(f"{name} opens nothing by itself")
+    return by_itself(seal_key)
 
 
 def asked_for(asked: Asked) -> Kind:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from appliance.faults import KleidiError
 from appliance.volume.opening import Storage
-from appliance.volume.slot import Slot, SlotKey
+from appliance.volume.slot import MachineSecret, Slot
 
 # Of one file only: what wraps that file's key.
 _WRAPPED = ("nonce", "wrapped")
@@ -32,7 +32,7 @@ def rows(storage: Storage) -> list[Row]:
     return [_row(slot, header.context, key) for slot in header.slots]
 
 
-def _row(slot: Slot, context: bytes, key: SlotKey | None) -> Row:
+def _row(slot: Slot, context: bytes, key: MachineSecret | None) -> Row:
     tested = slot.values.get("tested", "")
     return Row(
         slot.values.get("name", slot.kind),
@@ -43,7 +43,7 @@ def _row(slot: Slot, context: bytes, key: SlotKey | None) -> Row:
     )
 
 
-def _opens(key: SlotKey, slot: Slot, context: bytes) -> bool:
+def _opens(key: MachineSecret, slot: Slot, context: bytes) -> bool:
     try:
         return slot.kind == key.kind and key.unwrap(slot, context) is not None
     except (KeyError, TypeError, ValueError):

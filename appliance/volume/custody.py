@@ -7,29 +7,21 @@ on the volume itself, which hides nothing and is for demos.
 import os
 import secrets
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from appliance import faults, regular
 from appliance.faults import KleidiError
 from appliance.volume import durable
 from appliance.volume.mounts import mount_of
-from appliance.volume.slot import KEY_SIZE, SlotKey
+from appliance.volume.slot import KEY_SIZE, KeyFileState, SlotKey
 
 _MARK_SIZE = 64  # bytes: a lineage and a line break
 
 
-class KeyFileState(StrEnum):
-    """What can be told of a seal key without using it."""
-
-    ABSENT = "absent"
-    CREATABLE = "creatable"  # absent, and its directory can be written
-    PRESENT = "present"
-    INVALID = "invalid"
-
-
 @dataclass(frozen=True)
 class Custody:
+    """A MachineSlot: the key file at *path*."""
+
     kind: str
     path: Path
 

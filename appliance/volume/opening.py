@@ -13,11 +13,10 @@ from appliance.logs import event
 from appliance.volume import durable, traces
 from appliance.volume.anchor import Anchor, Memory
 from appliance.volume.audit import AuditLog, Head
-from appliance.volume.custody import Custody
 from appliance.volume.generations import AUDIT, LEDGER, UNFIT, VERIFIED, Survey, Volume, VolumeState, digest
 from appliance.volume.payload import Payload
 from appliance.volume.seal import Header, read_header, unseal
-from appliance.volume.slot import HeldSlot, Unwrapper
+from appliance.volume.slot import HeldSlot, MachineSlot, Unwrapper
 from appliance.volume.traces import Shortfall
 
 # Entries from the end of the audit log: enough to find the last change that was committed.
@@ -53,7 +52,7 @@ class Storage:
     """The volume with everything that is needed to open it."""
 
     volume: Volume
-    custody: Custody
+    custody: MachineSlot
     anchor: Anchor
     expected_lineage: str | None = None
 

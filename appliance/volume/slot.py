@@ -3,6 +3,8 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -37,6 +39,15 @@ class Unwrapper(Protocol):
     def kind(self) -> str: ...
 
     def unwrap(self, slot: Slot, context: bytes) -> bytes | None: ...
+
+
+class KeyFileState(StrEnum):
+    """What can be told of a seal key without using it."""
+
+    ABSENT = "absent"
+    CREATABLE = "creatable"  # absent, and its directory can be written
+    PRESENT = "present"
+    INVALID = "invalid"
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,3 +107,55 @@ class SlotKey:
         info = b"kleidi/slot/v1/" + self.kind.encode()
         key = HKDF(algorithm=SHA256(), length=KEY_SIZE, salt=salt, info=info).derive(self.secret)
         return HeldSlot(self.kind, {"salt": salt.hex()}, key)
+
+
+class MachineSecret(Unwrapper, Protocol):
+    """What a machine opens its own slot with."""
+
+    def hold(self) -> HeldSlot:
+        """A new slot for this secret."""
+        ...
+
+    def fits(self, held: HeldSlot) -> bool:
+        """Whether *held* is a slot for this secret."""
+        ...
+
+
+class MachineSlot(Protocol):
+    """The port of what a machine opens by itself at every boot. The first is a key file (custody.py)."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def path(self) -> Path | None:
+        """The file that it writes, where a crash may leave something beside it; None when it writes none."""
+        ...
+
+    def look(self) -> KeyFileState:
+        """Whether it is there, touching nothing."""
+        ...
+
+    def used(self) -> bool:
+        """Whether a volume was ever sealed with it; what cannot be told counts."""
+        ...
+
+    def used_for(self) -> str:
+        """The lineage of that volume; empty when it is not known."""
+        ...
+
+    def mark_used(self, lineage: str) -> None:
+        """Remember that. Raises OSError."""
+        ...
+
+    def create(self) -> None:
+        """Make it; what is there is never replaced. Raises E-SEAL-KEY-UNWRITABLE."""
+        ...
+
+    def load(self) -> MachineSecret:
+        """What opens. Raises E-SEAL-KEY-MISSING or E-SEAL-KEY-INVALID."""
+        ...
+
+    def protection(self, volume: Path) -> str:
+        """How far it is from the *volume*: none, same-disk, other-disk or memory. Raises OSError."""
+        ...

@@ -8,8 +8,8 @@ from appliance import faults
 from appliance.faults import Fault
 from appliance.provision.plan import Observation, Policy, Refusal, Step, plan
 from appliance.volume.anchor import Memory
-from appliance.volume.custody import KeyFileState
 from appliance.volume.generations import Survey, VolumeState
+from appliance.volume.slot import KeyFileState
 
 REMEMBERED = Memory("0123456789ab", 3)
 SURVEYS = [

@@ -90,7 +90,7 @@ class House:
     def put(self, number: int, header: Header | None = None) -> bytes:
         """A generation as kleidi would write it, or with another *header*; gives its bytes."""
         written = header or Header(LINEAGE, number)
-        sealed = seal(written, PAYLOAD.to_bytes(), [self.storage().custody.load()])
+        sealed = seal(written, PAYLOAD.to_bytes(), [self.storage().custody.load().hold()])
         self.storage().volume.file(number).write_bytes(sealed)
         return sealed
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from appliance import faults
-from appliance.volume.custody import Custody, KeyFileState
+from appliance.volume.custody import Custody
+from appliance.volume.slot import KeyFileState
 from tests.volume.house import House, refused
 
 

@@ -99,7 +99,7 @@ def test_a_volume_with_such_a_payload_says_upgrade_and_stays_as_it_is(house: Hou
     entries = FULL.to_entries()
     manifest = json.loads(entries["manifest.json"]) | {"schema": "kleidi.payload/v2"}
     data = pack(entries | {"manifest.json": json.dumps(manifest).encode()})
-    sealed = seal(Header(LINEAGE, 1), data, [house.storage().custody.load()])
+    sealed = seal(Header(LINEAGE, 1), data, [house.storage().custody.load().hold()])
     house.storage().volume.file(1).write_bytes(sealed)
     before = house.snapshot()
     assert refused(house.provisioner().run) is faults.SEAL_NEWER

@@ -13,8 +13,9 @@ from appliance.faults import KleidiError
 from appliance.keys.keyset import KeySet
 from appliance.provision import note
 from appliance.volume import memory
-from appliance.volume.custody import Custody, KeyFileState
+from appliance.volume.custody import Custody
 from appliance.volume.ledger import Ledger
+from appliance.volume.slot import KeyFileState
 from softhsm import SoftHsmError, directory
 from tests.volume.house import KLEIDI, LINEAGE, PAYLOAD, House, refused
 
