@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -161,6 +161,15 @@ def test_the_traceback_is_shown_at_debug_alone() -> None:
     assert shown.splitlines()[-1].startswith("kleidi: E-INTERNAL: ")
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Whom a shell starts in the background ignores interrupts, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("module", ["appliance.supervised", "typer", "pydantic_settings", "appliance.cli"])
 def test_an_interrupt_while_it_starts_is_quiet(module: str, tmp_path: Path) -> None:
     """`-X importtime` tells of each module as it is there."""
