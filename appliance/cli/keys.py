@@ -13,7 +13,7 @@ from appliance.cli.options import DryRun, Output, Printed, Reason, UsageFile
 from appliance.client.report import Changed, KeyRow
 from appliance.faults import Exit, KleidiError
 from appliance.ops.advice import after
-from appliance.ops.check import Condition, Verdict, may_destroy, may_disable
+from appliance.ops.check import Condition, Question, Verdict, may_destroy, may_disable
 from appliance.ops.operations import Command, Operations, Verb
 from appliance.settings import Settings, load
 from appliance.usage.counted import MAX_SIZE
@@ -146,7 +146,9 @@ def check(key: _Key, *, stored: _Stored = None, usage: UsageFile = "", output: P
     key_id, found = _check(settings, key, proof.objects)
     if proof.doubt:
         # The server knows only that there is no proof.
-        found = [replace(one, text=proof.doubt) if one.name == "nothing stored" else one for one in found]
+        found = [
+            replace(one, text=proof.doubt) if one.name == Question.NOTHING_STORED else one for one in found
+        ]
     verdicts = {"may_disable": may_disable(found), "may_destroy": may_destroy(found)}
     if output is Output.JSON:
         fields = {"schema": SCHEMA, "key_id": key_id, "conditions": [asdict(one) for one in found]}

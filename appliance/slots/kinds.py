@@ -64,16 +64,10 @@ class Kind:
     by_itself: Callable[[Path], MachineSlot] | None = None
 
 
-def _file() -> Opening:
+def _key_file(kind: str) -> Opening:
     from appliance.slots import keyfile
 
-    return keyfile.Opening("file")
-
-
-def _volume() -> Opening:
-    from appliance.slots import keyfile
-
-    return keyfile.Opening("volume")
+    return keyfile.Opening(kind)
 
 
 def _passphrase() -> Opening:
@@ -92,14 +86,14 @@ _ALL = (
     Kind(
         "file",
         "outside the volume",
-        _file,
+        partial(_key_file, "file"),
         lambda asked: asked.key_file is not None,
         partial(Custody, "file"),
     ),
     Kind(
         "volume",
         "beside the seal, which protects nothing and is for demos",
-        _volume,
+        partial(_key_file, "volume"),
         lambda _asked: False,
         partial(Custody, "volume"),
     ),

@@ -35,8 +35,8 @@ class LogLines:
             case Called(fault=None):
                 level = logging.DEBUG if told.method in _OFTEN else logging.INFO
                 event(level, told.method, uid=told.uid, key_id=told.key_id, ms=_milliseconds(told.seconds, 2))
-            case Called():
-                self._refused(told)
+            case Called(fault=Fault() as fault):
+                self._refused(told, fault)
             case TokenOpened(seconds):
                 event(logging.INFO, "token open", milliseconds=_milliseconds(seconds))
             case Switched(generation, seconds):
@@ -50,10 +50,7 @@ class LogLines:
             case Committed():
                 ...  # the audit log tells of it
 
-    def _refused(self, told: Called) -> None:
-        fault = told.fault
-        if fault is None:
-            return
+    def _refused(self, told: Called, fault: Fault) -> None:
         if told.bug is not None:
             if self._sparing.lets(logging.ERROR, told.method, fault.id):
                 fields = {"method": told.method, "uid": told.uid}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from softhsm import Library
-from tests.install.test_documents import LINK, RUN, anchors
+from tests.install.test_documents import RUN, dead_links
 from tests.rig import BIN
 from tests.token.foreign_program import PIN, ForeignProgram
 from tests.volume.house import CHECKOUT, House
@@ -46,10 +46,7 @@ def test_its_commands_run(page: Path, house: House) -> None:
 
 @pages
 def test_its_links_lead_somewhere(page: Path) -> None:
-    for target, anchor in LINK.findall(page.read_text()):
-        found = page.parent / target if target else page
-        assert found.exists(), target
-        assert not anchor or anchor in anchors(found), f"{target}#{anchor}"
+    assert dead_links(page) == []
 
 
 @pages
