@@ -63,9 +63,9 @@ def kleidi(words: tuple[str, ...]) -> None:
 
 def join(words: tuple[str, ...]) -> None:
     """BUNDLE IDENTITY: the server keeps the invitation in its memory, here it lies in a file."""
-    bundle, identity = map(Path, words)
+    bundle, identity = Path(words[0]), words[1]
     with _ending() as settings:
-        _, payload = open_bundle(bundle.read_bytes(), Identities.parse(identity.read_text()))
+        _, payload = open_bundle(directory.take(bundle), Identities.parse(read(identity, SLOT_SECRET)))
         kept = assembly.storage(settings)
         cluster = assembly.cluster(settings, assembly.operations(settings, assembly.ledger(settings), kept))
         if not cluster.holds_keys():
