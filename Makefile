@@ -35,8 +35,8 @@ setup: $(ready)  ## make .venv from the lock files
 system:  ## install what only apt has: libsofthsm2, and python3-venv where it is missing
 	@PYTHON='$(PYTHON)' .ci/packages venv softhsm
 
-.PHONY: strace etcd etcdctl age
-strace etcd etcdctl age:
+.PHONY: strace etcd etcdctl age shells
+strace etcd etcdctl age shells:
 	@.ci/packages $@
 
 $(ready): requirements-dev.lock pyproject.toml
@@ -71,7 +71,7 @@ quick: system $(ready)  ## the tests that take less than a minute together: core
 		--ignore-glob='tests/volume/test_audit_*.py' --ignore=tests/volume/test_special_files.py
 
 .PHONY: test
-test: system strace age $(ready)  ## every test but conformance and container-test
+test: system strace age shells $(ready)  ## every test but conformance and container-test
 	@$(pytest) tests --ignore=tests/conformance --ignore=tests/container
 
 .PHONY: conformance

@@ -39,3 +39,10 @@ def check(descriptor: int, path: Path | str, most: int) -> None:
 
 def _refusal(number: int, words: str, path: Path | str) -> OSError:
     return OSError(number, words, str(path))
+
+
+def words(error: Exception) -> str:
+    """What went wrong, for one line: the system's words without Python's, else the error's own."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__

@@ -6,17 +6,20 @@ from annotated_types import Ge, Le, Lt
 from pydantic.fields import FieldInfo
 
 from appliance import faults
+from appliance.documents import Document
 from appliance.faults import Exit
 from appliance.manifests.description import Description, Role, User
 from appliance.manifests.distribution import Distribution, files
 from appliance.manifests.pod import static_pod
 from appliance.service import limits
 from appliance.settings import CONFIG_FILE, PREFIX, Settings
+from tests.cli import documents
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 README = CHECKOUT / "README.md"
 ERRORS = CHECKOUT / "docs" / "errors.md"
 LIMITS = CHECKOUT / "docs" / "limits.md"
+JSON = CHECKOUT / "docs" / "json.md"
 MANIFESTS = CHECKOUT / "container" / "manifests"
 _MARKS = "<!-- settings -->\n", "<!-- /settings -->"
 
@@ -58,6 +61,16 @@ _LIMITS_LEFT = """
 
 | argument | default | what a caller sees | why |
 |---|---|---|---|
+"""
+
+
+_JSON_HEAD = """\
+# What `--output json` prints
+
+Each command prints one document, and each document has one schema, which stands in it. Fields may be
+added to a schema, never changed or taken away: what reads them passes over those that it does not know.
+A command that fails prints `kleidi.error/v1` on stdout, and its line on stderr as always. Times are in
+Unix seconds. Written from the classes by `make docs`.
 """
 
 
@@ -118,6 +131,32 @@ def limits_page() -> str:
     return text
 
 
+def json_page() -> str:
+    """Every document, with the parts that it is made of behind it."""
+    text = _JSON_HEAD
+    for document in documents.DOCUMENTS:
+        text += f"\n## {document.schema}\n\nPrinted by: {document.printed_by}. {_doc(document)}\n"
+        text += _fields(document)
+    for part in documents.parts():
+        text += f"\n## {part.__name__}\n\n{_doc(part)}\n{_fields(part)}"
+    return text
+
+
+def _doc(described: type) -> str:
+    """Its first sentence; a dataclass without one has its signature there."""
+    sentence = (described.__doc__ or "").partition("\n")[0]
+    return "" if sentence.startswith(f"{described.__name__}(") else sentence
+
+
+def _fields(described: type) -> str:
+    rows = "\n| field | type | meaning |\n|---|---|---|\n"
+    if issubclass(described, Document):
+        rows += f"| `schema` | text | `{described.schema}` |\n"
+    for name, (kind, meaning) in documents.fields(described).items():
+        rows += f"| `{name}` | {documents.shown(kind)} | {meaning} |\n"
+    return rows
+
+
 def manifests() -> dict[Path, str]:
     """What `kleidi manifests DISTRIBUTION --first` writes for each of them, and the pod in every variant."""
     texts = {
@@ -136,6 +175,7 @@ if __name__ == "__main__":
     README.write_text(readme(README.read_text()))
     ERRORS.write_text(errors())
     LIMITS.write_text(limits_page())
+    JSON.write_text(json_page())
     for path, text in manifests().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

@@ -45,7 +45,7 @@ class Recipients:
             except pyrage.RecipientError as error:
                 # Somebody may have pasted the other half of the pair, which must not be shown.
                 shown = name if name.lower().startswith("age1") else "what does not begin with age1"
-                raise KleidiError(faults.BACKUP_RECIPIENT, f"{shown}: {error}") from error
+                raise KleidiError(faults.BACKUP_RECIPIENT, f"{shown}: no age public key") from error
         return found
 
 
@@ -80,10 +80,15 @@ class Identities:
         return decrypted(data, lambda sealed: pyrage.decrypt(sealed, self._keys()))
 
     def _keys(self) -> Sequence["pyrage.x25519.Identity"]:
-        try:
-            return [pyrage.x25519.Identity.from_str(secret) for secret in self.secrets]
-        except pyrage.IdentityError as error:
-            raise KleidiError(faults.BACKUP_IDENTITY, str(error)) from error
+        keys = []
+        for number, secret in enumerate(self.secrets, 1):
+            try:
+                keys.append(pyrage.x25519.Identity.from_str(secret))
+            except pyrage.IdentityError as error:
+                # Of a line that may be a secret all the same, nothing is shown.
+                what = "a public key, age1…" if secret.startswith("age1") else "no AGE-SECRET-KEY-1…"
+                raise KleidiError(faults.BACKUP_IDENTITY, f"its line {number} is {what}") from error
+        return keys
 
 
 # pyrage has one exception for everything; these are rage's own words (age 0.11, error.rs).

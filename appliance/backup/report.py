@@ -1,56 +1,95 @@
 """What is told of bundles, for people and for programs."""
 
-import json
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Self
 
+from appliance import screen
 from appliance.backup.bundle import held
 from appliance.backup.verify import Comparison
+from appliance.documents import Document
 from appliance.volume.payload import Payload
 from appliance.volume.seal import Header
 
-SCHEMA = "kleidi.backup/v1"
+
+@dataclass(frozen=True)
+class _Told(Document):
+    verb: ClassVar[str]
+
+    file: Annotated[str, "the bundle, or where it was unpacked"]
+    lineage: Annotated[str, "of the keys in it"]
+    generation: Annotated[int, "of the volume that it was made from"]
+    keyset: Annotated[str, "the hash of the key set in it"]
+
+    def _what(self, *, dry_run: bool = False) -> str:
+        what = f"{self.verb} {self.file}: lineage {self.lineage}, generation {self.generation}, "
+        return ("would have " if dry_run else "") + what + f"key set {self.keyset}"
 
 
 @dataclass(frozen=True)
-class Told:
-    """Schema kleidi.backup/v1: fields may be added, never changed or taken away."""
+class Created(_Told):
+    """A bundle that was written."""
 
-    verb: str
-    file: str
-    lineage: str
-    generation: int
-    keyset: str
-    keys: list[dict[str, str]] = field(default_factory=list)
-    verified: int = 0
-    live: Comparison | None = None
-    stored: dict[str, int] | None = None
-    missing: dict[str, int] | None = None
-    recorded: bool | None = None
-    remarks: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    dry_run: bool = False
+    schema: ClassVar[str] = "kleidi.backup-create/v1"
+    printed_by: ClassVar[str] = "kleidi backup create"
+    verb: ClassVar[str] = "created"
 
-    @classmethod
-    def of(cls, verb: str, file: str, header: Header, payload: Payload, **more: Any) -> "Told":  # noqa: ANN401
-        keyset = payload.keyset
-        keys = [{"name": key.name, "key_id": key.id, "state": str(key.state)} for key in keyset.keys]
-        return cls(verb, file, header.lineage, header.generation, keyset.hash, keys, **more)
+    dry_run: Annotated[bool, "whether nothing was written"] = False
 
     @property
     def well(self) -> bool:
-        """Whether it could bring back, or did, everything it was held against."""
-        return not (self.missing or self.warnings) and (self.live is None or self.live.verdict == "MATCHES")
+        return True
 
-    def to_json(self) -> str:
-        live = {"verdict": self.live.verdict, **asdict(self.live)} if self.live else None
-        return json.dumps({"schema": SCHEMA, **asdict(self), "live": live}, indent=2)
+    def to_text(self, columns: int = screen.ENDLESS) -> str:
+        return screen.wrapped([self._what(dry_run=self.dry_run)], columns)
 
-    def to_text(self) -> str:
-        what = f"{self.verb} {self.file}: lineage {self.lineage}, generation {self.generation}, "
-        lines = [("would have " if self.dry_run else "") + what + f"key set {self.keyset}"]
-        if self.verified:
-            lines.append(f"verified {self.verified} {'key' if self.verified == 1 else 'keys'}")
+
+@dataclass(frozen=True)
+class BundleKey:
+    name: Annotated[str, "v1, v2, …"]
+    key_id: Annotated[str, "what the API server stores beside each object"]
+    state: Annotated[str, "the one it had when the bundle was made"]
+
+
+@dataclass(frozen=True)
+class _Opened(_Told):
+    keys: Annotated[list[BundleKey], "all that it knows of, the destroyed ones too"]
+    verified: Annotated[int, "how many keys were proved"]
+    recorded: Annotated[
+        bool | None,
+        "whether this node's volume remembers that it was verified; null where that was not tried",
+    ]
+
+    @classmethod
+    def of(cls, file: str, header: Header, payload: Payload, recorded: bool | None, **more: Any) -> Self:  # noqa: ANN401
+        keyset = payload.keyset
+        keys = [BundleKey(key.name, key.id, str(key.state)) for key in keyset.keys]
+        proved = len(held(payload))
+        return cls(file, header.lineage, header.generation, keyset.hash, keys, proved, recorded, **more)
+
+    def _proved(self) -> str:
+        return f"verified {self.verified} {'key' if self.verified == 1 else 'keys'}"
+
+
+@dataclass(frozen=True)
+class Examined(_Opened):
+    """A bundle that was opened in memory, each of its keys proved."""
+
+    schema: ClassVar[str] = "kleidi.backup-verify/v1"
+    printed_by: ClassVar[str] = "kleidi backup verify · drill"
+    verb: ClassVar[str] = "verified"
+
+    live: Annotated[Comparison | None, "beside the keys that there are; null when nobody asked"] = None
+    stored: Annotated[dict[str, int] | None, "stored objects by key id; null when nobody counted"] = None
+    missing: Annotated[dict[str, int] | None, "of those, the ones whose key is not in the bundle"] = None
+    remarks: Annotated[list[str], "what else there is to say"] = field(default_factory=list)
+
+    @property
+    def well(self) -> bool:
+        """Whether it could bring back everything it was held against."""
+        return not self.missing and (self.live is None or self.live.verdict == "MATCHES")
+
+    def to_text(self, columns: int = screen.ENDLESS) -> str:
+        lines = [self._what(), self._proved()]
         if self.live:
             lines.append(self.live.to_text())
         if self.stored is not None and self.missing is not None:
@@ -59,8 +98,28 @@ class Told:
                 f"opens {total - lost:,} of {total:,} objects stored under keys of a KMS v2 provider"
             )
             lines += [f"  lacks {key_id}: {count:,} objects" for key_id, count in self.missing.items()]
-        return "\n".join([*lines, *self.remarks, *self.warnings])
+        return screen.wrapped([*lines, *self.remarks], columns)
 
 
-def verified_keys(payload: Payload) -> int:
-    return len(held(payload))
+@dataclass(frozen=True)
+class Restored(_Opened):
+    """A bundle that a volume was brought back from, or that was unpacked aside."""
+
+    schema: ClassVar[str] = "kleidi.backup-restore/v1"
+    printed_by: ClassVar[str] = "kleidi backup restore"
+    verb: ClassVar[str] = "restored"
+
+    aside: Annotated[bool, "whether it was only unpacked, to look at"] = False
+    warnings: Annotated[list[str], "what does not fit what this node remembers"] = field(default_factory=list)
+    dry_run: Annotated[bool, "whether nothing was done"] = False
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing speaks against what was brought back."""
+        return not self.warnings
+
+    def to_text(self, columns: int = screen.ENDLESS) -> str:
+        what = self._what(dry_run=self.dry_run)
+        if self.aside:
+            what = what.replace(self.verb, "unpacked", 1)
+        return screen.wrapped([what, self._proved(), *self.warnings], columns)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from appliance import faults
 from appliance.age.key_pairs import Opener
@@ -45,16 +45,11 @@ class LiveKey:
 class Comparison:
     """A bundle beside the keys that there are: what it *lacks* of them, and what it has *beyond* them."""
 
-    keyset: str
-    lacks: tuple[str, ...]
-    beyond: tuple[str, ...]
-    same_states: bool
-
-    @property
-    def verdict(self) -> str:
-        if self.lacks:
-            return "STALE"
-        return "AHEAD" if self.beyond else "MATCHES"
+    verdict: Annotated[str, "MATCHES, STALE when it lacks keys, AHEAD when it has more"]
+    keyset: Annotated[str, "the live key set's hash"]
+    lacks: Annotated[tuple[str, ...], "names of the keys that it lacks"]
+    beyond: Annotated[tuple[str, ...], "names of the keys that only it has"]
+    same_states: Annotated[bool, "whether every key was in the same state"]
 
     def to_text(self) -> str:
         if self.lacks:
@@ -76,7 +71,8 @@ def compare(payload: Payload, lineage: str, keyset: str, live: Iterable[LiveKey]
     # A key destroyed here meanwhile is no reason for alarm: that is what older backups are like.
     gone = {key.key_id for key in live if key.state == KeyState.DESTROYED}
     beyond = tuple(key.name for key in payload.keyset.keys if key.id in inside and key.id not in known | gone)
-    return Comparison(keyset, lacks, beyond, same_states=payload.keyset.hash == keyset)
+    verdict = "STALE" if lacks else "AHEAD" if beyond else "MATCHES"
+    return Comparison(verdict, keyset, lacks, beyond, same_states=payload.keyset.hash == keyset)
 
 
 def missing(payload: Payload, stored: Mapping[str, int]) -> dict[str, int]:

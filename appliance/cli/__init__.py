@@ -1,49 +1,73 @@
 """The command line: thin verbs; every error is one line on stderr and an exit code from the table."""
 
+import sys
+from typing import Annotated
+
 import typer
 
+from appliance import __version__
 from appliance.cli import (
     adopt,
     anchor,
     audit,
     backups,
+    completion,
     ending,
     install,
     keys,
+    manual,
     nodes,
     serve,
     slots,
+    status,
     unseal,
     usage,
+    version,
 )
+from appliance.cli.help import INSIDE, KEYS, LOOK, NODES, SET_UP, Verbs
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="An embedded-HSM appliance that speaks Kubernetes KMS v2. Settings: KLEIDI_* (see the README).",
-)
-app.command()(serve.provision)
-app.command()(serve.serve)
-app.command()(serve.status)
-app.command("encryption-config")(serve.encryption_config)
-app.command()(install.manifests)
-app.command()(install.install)
-app.command()(install.uninstall)
-app.command()(serve.version)
-app.add_typer(keys.app, name="key")
-app.add_typer(backups.app, name="backup")
-app.add_typer(nodes.app, name="node")
-app.add_typer(slots.app, name="slot")
-app.command()(unseal.unseal)
-app.command()(adopt.adopt)
-app.add_typer(audit.app, name="audit")
-app.add_typer(anchor.app, name="anchor")
-app.command()(usage.usage)
+app = Verbs("An embedded-HSM appliance that speaks Kubernetes KMS v2. Settings: KLEIDI_* (see the README).")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kleidi {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def kleidi(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Nothing but the options that stand ahead of a verb."""
+
+
+app.command(panel=LOOK)(status.status)
+app.command(panel=LOOK)(usage.usage)
+app.add_typer(audit.app, name="audit", rich_help_panel=LOOK)
+app.command(panel=LOOK)(version.version)
+app.add_typer(keys.app, name="key", rich_help_panel=KEYS)
+app.add_typer(backups.app, name="backup", rich_help_panel=KEYS)
+app.add_typer(slots.app, name="slot", rich_help_panel=KEYS)
+app.command(panel=KEYS)(unseal.unseal)
+app.command(panel=KEYS)(adopt.adopt)
+app.add_typer(anchor.app, name="anchor", rich_help_panel=KEYS)
+app.add_typer(nodes.app, name="node", rich_help_panel=NODES)
+app.command(panel=SET_UP)(install.install)
+app.command(panel=SET_UP)(install.uninstall)
+app.command(panel=SET_UP)(install.manifests)
+app.command("encryption-config", panel=SET_UP)(serve.encryption_config)
+app.command(panel=SET_UP)(completion.completion)
+app.command(panel=SET_UP)(manual.manual)
+app.command(panel=INSIDE)(serve.provision)
+app.command(panel=INSIDE)(serve.serve)
 
 
 def main() -> None:
     """Run one command; whatever it raises becomes one line and an exit code."""
-    with ending.told():
-        app(prog_name="kleidi")
+    arguments = sys.argv[1:]
+    with ending.told(arguments):
+        sys.exit(app(arguments, prog_name="kleidi", standalone_mode=False))

@@ -1,6 +1,7 @@
 """`kleidi adopt`: moving in with what another plugin over SoftHSM has stored."""
 
 import errno
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ import typer
 from appliance import assembly, faults, hardening, regular
 from appliance.backup.bundle import MAX_SIZE
 from appliance.cli import reach
-from appliance.cli.options import Output, Printed
+from appliance.cli.options import DryRun, Output, Printed, tell
 from appliance.cli.secrets import read
 from appliance.client.report import Changed
 from appliance.faults import KleidiError
@@ -37,7 +38,7 @@ def adopt(
     key_label: _KeyLabel = "kleidi-kms-plugin",
     token_label: _TokenLabel = "",
     annotation: _Annotation = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look and try; change nothing.")] = False,
+    dry_run: DryRun = False,
     output: Printed = Output.TEXT,
 ) -> None:
     """Decrypt what the original kleidi or the Kubernetes mock wrote: take over their token, read-only."""
@@ -55,7 +56,7 @@ def adopt(
         lambda: admin.adopt(settings.admin_socket, request),
         lambda opened, operations: Changed.of(operations.adopt(opened, found, annotation, command)),
     )
-    typer.echo(changed.to_json() if output is Output.JSON else changed.to_text())
+    tell(replace(changed, dry_run=dry_run), output)
 
 
 def read_files(directory: Path) -> dict[str, bytes]:
@@ -77,5 +78,5 @@ def read_files(directory: Path) -> dict[str, bytes]:
             if size > MAX_SIZE:
                 raise OSError(errno.EFBIG, f"more than the {MAX_SIZE >> 20} MiB that a bundle can hold")
     except OSError as error:
-        raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"{directory}: {error}") from error
+        raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"{directory}: {regular.words(error)}") from error
     return files

@@ -1,7 +1,6 @@
 """`kleidi backup …`: make bundles, look into them, bring a node back from one."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,16 +9,17 @@ import typer
 from appliance import assembly, faults, hardening
 from appliance.backup import directory
 from appliance.backup.bundle import unpacked
-from appliance.backup.report import Told, verified_keys
+from appliance.backup.report import Created, Examined, Restored
 from appliance.backup.restore import lay_aside
 from appliance.backup.verify import examine
 from appliance.cli import bundle_source
-from appliance.cli.options import DryRun, EtcdPrefix, Output, Printed, Reason, UsageFile
+from appliance.cli.help import Verbs
+from appliance.cli.options import DryRun, EtcdPrefix, Output, Printed, Reason, UsageFile, tell
 from appliance.cli.secrets import AskPassphrase, IdentityFile, PassphraseFile, To, opener, sealer
 from appliance.faults import Exit, KleidiError
 from appliance.settings import load
 
-app = typer.Typer(no_args_is_help=True, help="Backups: create, verify, restore, drill.")
+app = Verbs("Backups: create, verify, restore, drill.")
 
 _Bundle = Annotated[Path, typer.Argument(metavar="FILE", help="The bundle.")]
 _Where = Annotated[
@@ -59,6 +59,8 @@ def create(
     hardening.shut()
     settings = load()
     seal_for = sealer(to, ask=passphrase, file=passphrase_file, default=settings.backup_recipients)
+    if where == "-" and not dry_run and sys.stdout.isatty():
+        raise KleidiError(faults.COMMAND_LINE, "a bundle is binary, and stdout is a terminal; name a file")
     made = bundle_source.make(settings, seal_for, reason, dry_run=dry_run)
     if where == "-" and not dry_run:
         sys.stdout.buffer.write(made.data)
@@ -66,8 +68,8 @@ def create(
     path = bundle_source.destination(where or str(settings.backup_dir or "."), made.header)
     if not dry_run:
         directory.put(path, made.data)
-    told = Told("created", str(path), made.header.lineage, made.header.generation, made.keyset)
-    _tell(replace(told, dry_run=dry_run), output)
+    told = Created(str(path), made.header.lineage, made.header.generation, made.keyset, dry_run)
+    _tell(told, output)
 
 
 @app.command()
@@ -127,22 +129,20 @@ def restore(
     settings, data = load(), directory.take(file)
     key = opener(data, identity=identity, ask=passphrase, file=passphrase_file)
     header, payload = examine(data, key, assembly.engine(settings), settings.memory_dir)
-    number = verified_keys(payload)
     if aside is not None:
         if not dry_run:
             lay_aside(unpacked(data, key), aside)
             typer.echo(f"WARNING: whoever reads {aside} has every key. Remove it: rm -r {aside}", err=True)
-        told = Told.of("unpacked", str(aside), header, payload, verified=number, dry_run=dry_run)
-        _tell(told, output)
+        _tell(Restored.of(str(aside), header, payload, None, aside=True, dry_run=dry_run), output)
         return
     restorer = assembly.restorer(settings)
     done = restorer.run(header, payload, source=file.name, dry_run=dry_run)
     recorded = bundle_source.record(settings, header, payload, file) if done else None
-    told = Told.of("restored", str(file), header, payload, verified=number, recorded=recorded)
     warnings = done.said if done else [str(fault) for fault in restorer.warnings(header, payload)]
-    _tell(replace(told, warnings=list(warnings), dry_run=dry_run), output)
+    told = Restored.of(str(file), header, payload, recorded, warnings=list(warnings), dry_run=dry_run)
+    _tell(told, output)
 
 
-def _tell(told: Told, output: Output) -> None:
-    typer.echo(told.to_json() if output is Output.JSON else told.to_text())
+def _tell(told: Created | Examined | Restored, output: Output) -> None:
+    tell(told, output)
     raise typer.Exit(Exit.OK if told.well else Exit.DEGRADED)

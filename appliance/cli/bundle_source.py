@@ -7,7 +7,7 @@ from pathlib import Path
 from appliance import assembly, faults, given
 from appliance.age.key_pairs import Identities, Opener, Recipients, Sealer
 from appliance.backup import bundle, directory
-from appliance.backup.report import Told, verified_keys
+from appliance.backup.report import Examined
 from appliance.backup.verified import Verified
 from appliance.backup.verify import Comparison, LiveKey, compare, examine, missing
 from appliance.cli import reach
@@ -72,7 +72,7 @@ def verify(
     *,
     live: bool,
     stored: dict[str, int] | None,
-) -> Told:
+) -> Examined:
     """What is in the bundle *data* of *file*, each key of it proved; with *live* held against those in use.
 
     Of *stored*, objects by key id, it tells those that no key of it opens. That it was verified is recorded
@@ -82,16 +82,14 @@ def verify(
     lacking = None if stored is None else missing(payload, stored)
     compared = _compared(settings, payload) if live else None
     recorded = record(settings, header, payload, file)
-    return Told.of(
-        "verified",
+    return Examined.of(
         str(file),
         header,
         payload,
-        verified=verified_keys(payload),
+        recorded,
         live=compared,
         stored=stored,
         missing=lacking,
-        recorded=recorded,
         remarks=[] if recorded else ["not recorded: there is no volume here that these keys belong to"],
     )
 

@@ -4,15 +4,39 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, NoReturn
 
 import typer
 
 from appliance import faults, logs
+from appliance.documents import Document
 from appliance.faults import Exit, KleidiError
 from appliance.logs import log
+
+
+@dataclass(frozen=True)
+class Refused(Document):
+    """Why a command was refused or failed; its line stands on stderr as well."""
+
+    schema: ClassVar[str] = "kleidi.error/v1"
+    printed_by: ClassVar[str] = "every command that is asked for JSON and fails"
+
+    id: Annotated[str, "the fault's stable id, see errors.md"]
+    exit: Annotated[int, "the exit code"]
+    message: Annotated[str, "what is wrong, in a sentence that belongs to the id"]
+    remedy: Annotated[str, "what to do"]
+    detail: Annotated[str, "where, by whom, how much; empty when there is nothing to add"]
+
+    @classmethod
+    def of(cls, error: KleidiError) -> "Refused":
+        fault = error.fault
+        return cls(fault.id, fault.exit.value, fault.sentence, fault.remedy, error.detail)
+
 
 # Of a file that is open, so without its name. What fills up a disk of ours is a fault before it gets here.
 _UNWRITTEN = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -20,8 +44,12 @@ _ROOMS = ("appliance", "softhsm", "proto")
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
-    """The last handler: nothing passes it but SystemExit and an interrupt."""
+def told(arguments: Sequence[str] = ()) -> Iterator[None]:
+    """The last handler: nothing passes it but SystemExit and an interrupt.
+
+    Where *arguments* ask for JSON, what was raised is a document on stdout as well.
+    """
+    as_json = _json(arguments)
     try:
         try:
             yield
@@ -29,7 +57,12 @@ def told() -> Iterator[None]:
             if sys.stdout is not None:
                 sys.stdout.flush()  # while it can still be told that this fails
     except KleidiError as error:
-        _end(error)
+        _end(error, as_json=as_json)
+    except (typer.Abort, EOFError):
+        # What typer makes of an interrupt, or of an end of input, at one of its prompts.
+        raise KeyboardInterrupt from None
+    except typer.TyperException as error:
+        _end(KleidiError(faults.COMMAND_LINE, _misunderstood(error)), as_json=as_json)
     except Exception as error:  # noqa: BLE001  a traceback is for us; an operator gets a line
         if isinstance(error, OSError) and error.errno in _UNWRITTEN and error.filename is None:
             # What waits to be written is given up, or the interpreter would try again at its end.
@@ -38,13 +71,28 @@ def told() -> Iterator[None]:
                 sys.exit(Exit.ERROR)
             _end(KleidiError(faults.OUTPUT, error.strerror or ""))
         _log(error)
-        _end(KleidiError(faults.INTERNAL, _known(error)))
+        _end(KleidiError(faults.INTERNAL, _known(error)), as_json=as_json)
 
 
-def _end(error: KleidiError) -> None:
+def _end(error: KleidiError, *, as_json: bool = False) -> NoReturn:
     with contextlib.suppress(OSError):  # nobody listens; the exit code still tells
         typer.echo(f"kleidi: {error}", err=True)
+        if as_json:
+            typer.echo(Refused.of(error).to_json())
     sys.exit(error.fault.exit)
+
+
+def _json(arguments: Sequence[str]) -> bool:
+    """Whether they ask for JSON; what cannot be parsed is not known in any better way."""
+    spelled = " ".join(arguments)
+    return re.search(r"(^| )(-o[ =]?|--output[ =])json( |$)", spelled) is not None
+
+
+def _misunderstood(error: typer.TyperException) -> str:
+    """In typer's words, but in one line, and after the command that they are about."""
+    words = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path}: {words}" if context else words
 
 
 def _known(error: Exception) -> str:

@@ -30,7 +30,7 @@ _Image = Annotated[str, typer.Option("--image", help="With a tag of its own for 
 _User = Annotated[User, typer.Option("--user", help="Root without capabilities, or the image's own user.")]
 _Directory = Annotated[
     Path | None,
-    typer.Option("--output", help="Write the files below this directory instead of showing them."),
+    typer.Option("--directory", "-d", help="Write the files below it instead of showing them."),
 ]
 _Root = Annotated[Path, typer.Option("--root", help="Where the node's / is, when it is mounted elsewhere.")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
@@ -57,15 +57,15 @@ def manifests(
     image: _Image = _IMAGE,
     user: _User = User.ROOT,
     socket_group: _Group = None,
-    output: _Directory = None,
+    directory: _Directory = None,
 ) -> None:
     """The files that a distribution takes. Without --first they are for a joining node: it makes no key."""
     texts = files(distribution, _described(first, image, user, socket_group))
     for name, text in texts.items():
-        if output is None:
+        if directory is None:
             typer.echo(f"# ---- {name}\n{text}")
             continue
-        path = output / name
+        path = directory / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
@@ -119,7 +119,7 @@ def _counted(name: str, provider: str) -> int | None:
         else:
             text = regular.read(name, _MOST_COUNTED, follow=True).decode()
     except (OSError, ValueError) as error:
-        raise KleidiError(faults.USAGE_INVALID, f"{name}: {error}") from error
+        raise KleidiError(faults.USAGE_INVALID, f"{name}: {regular.words(error)}") from error
     return stored_by(text, provider)
 
 

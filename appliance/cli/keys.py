@@ -1,26 +1,27 @@
 """`kleidi key …`: through the running server, or on the volume itself while no server runs."""
 
-import json
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from appliance import assembly, faults, given
 from appliance.cli import reach
-from appliance.cli.options import DryRun, Output, Printed, Reason, UsageFile
+from appliance.cli.help import Verbs
+from appliance.cli.options import DryRun, Output, Printed, Reason, UsageFile, tell
+from appliance.client.keys import KeyCheck, KeyList
 from appliance.client.report import Changed, KeyRow
 from appliance.faults import Exit, KleidiError
 from appliance.ops.advice import after
-from appliance.ops.check import Condition, Question, Verdict, may_destroy, may_disable
+from appliance.ops.check import Question
 from appliance.ops.operations import Command, Operations, Verb
 from appliance.settings import Settings, load
 from appliance.usage.counted import MAX_SIZE
 from appliance.usage.proof import Proof, stored_under
 from appliance.volume.opening import Opened
 
-app = typer.Typer(no_args_is_help=True, help="Keys: list, rotate, retire, destroy.")
+app = Verbs("Keys: list, rotate, retire, destroy.")
 
 _Key = Annotated[str, typer.Argument(metavar="KEY", help="v1, v2, … or a key id.")]
 _Expect = Annotated[
@@ -36,21 +37,16 @@ _Stored = Annotated[
     int | None,
     typer.Option("--stored", min=0, help="Objects that a whole `kleidi usage` found under this key."),
 ]
-SCHEMA = "kleidi.key/v1"
+_Force = Annotated[bool, typer.Option("--force", help="Although not every condition holds.")]
+_ForceSealKey = Annotated[
+    bool, typer.Option("--force", help="Although the seal key is gone: it is lost at the next start.")
+]
 
 
 @app.command("list")
 def list_keys(*, output: Printed = Output.TEXT) -> None:
     """Every key with its state, and how often this node used it."""
-    rows = _rows(load())
-    if output is Output.JSON:
-        typer.echo(json.dumps({"schema": SCHEMA, "keys": [asdict(row) for row in rows]}, indent=2))
-        return
-    for row in rows:
-        since = datetime.fromtimestamp(row.since, UTC).date().isoformat() if row.since else ""
-        adopted = "adopted" if row.adopted else ""
-        used = f"{row.wrapped} encrypted, {row.unwrapped} decrypted"
-        typer.echo(f"{row.name:4} {row.state:9} {since:10} {row.key_id}  {used} {adopted}".rstrip())
+    tell(KeyList(_rows(load())), output)
 
 
 @app.command()
@@ -67,11 +63,12 @@ def promote(
     output: Printed = Output.TEXT,
     expect: _Expect = "",
     without_backup: _WithoutBackup = False,
+    force: _ForceSealKey = False,
     reason: Reason = "",
 ) -> None:
     """Encrypt with the staged key from now on; the primary one before it becomes retired."""
     command = Command(Verb.PROMOTE, key=key, expect_keyset=expect, dry_run=dry_run, reason=reason)
-    _change(replace(command, without_backup=without_backup), output)
+    _change(replace(command, without_backup=without_backup, force=force), output)
 
 
 @app.command()
@@ -81,11 +78,12 @@ def rotate(
     output: Printed = Output.TEXT,
     expect: _Expect = "",
     without_backup: _WithoutBackup = False,
+    force: _ForceSealKey = False,
     reason: Reason = "",
 ) -> None:
     """Stage and promote in one, for a single node. A second run finishes an interrupted one."""
     command = Command(Verb.ROTATE, expect_keyset=expect, dry_run=dry_run, reason=reason)
-    _change(replace(command, without_backup=without_backup), output)
+    _change(replace(command, without_backup=without_backup, force=force), output)
 
 
 @app.command()
@@ -100,14 +98,12 @@ def disable(
     *,
     stored: _Stored = None,
     usage: UsageFile = "",
-    force: Annotated[bool, typer.Option("--force", help="Although not every condition holds.")] = False,
+    force: _Force = False,
     reason: Reason = "",
     dry_run: DryRun = False,
     output: Printed = Output.TEXT,
 ) -> None:
     """Refuse to decrypt with a retired key, to see whether anybody misses it. `enable` undoes it."""
-    if force and not reason:
-        raise KleidiError(faults.CONFIG, "--force needs a --reason")
     settings = load()
     proof = _counted(settings, key, usage) if usage else Proof(stored)
     command = Command(Verb.DISABLE, key=key, force=force, reason=reason, dry_run=dry_run)
@@ -134,6 +130,8 @@ def destroy(
     """Remove a disabled key for ever. Not to be undone; there is no --yes."""
     settings = load()
     proof = _counted(settings, key, usage) if usage else Proof(stored)
+    if not typed and not dry_run and sys.stdin.isatty() and sys.stderr.isatty():
+        typed = typer.prompt("Type the whole key id to destroy it for ever", err=True)
     command = Command(Verb.DESTROY, key=key, typed=typed, dry_run=dry_run, reason=reason)
     _change(replace(command, stored=proof.objects), output, proof.doubt)
 
@@ -143,23 +141,16 @@ def check(key: _Key, *, stored: _Stored = None, usage: UsageFile = "", output: P
     """Whether it is safe to do without a key, condition by condition."""
     settings = load()
     proof = _counted(settings, key, usage) if usage else Proof(stored)
-    key_id, found = _check(settings, key, proof.objects)
+    checked = _check(settings, key, proof.objects)
     if proof.doubt:
         # The server knows only that there is no proof.
         found = [
-            replace(one, text=proof.doubt) if one.name == Question.NOTHING_STORED else one for one in found
+            replace(one, text=proof.doubt) if one.name == Question.NOTHING_STORED else one
+            for one in checked.conditions
         ]
-    verdicts = {"may_disable": may_disable(found), "may_destroy": may_destroy(found)}
-    if output is Output.JSON:
-        fields = {"schema": SCHEMA, "key_id": key_id, "conditions": [asdict(one) for one in found]}
-        typer.echo(json.dumps({**fields, **verdicts}, indent=2))
-    else:
-        typer.echo(key_id)
-        for one in found:
-            typer.echo(f"  {one.verdict:8} {one.name:15} {one.text}")
-        for name, verdict in verdicts.items():
-            typer.echo(f"  {name.replace('_', ' ')}: {'yes' if verdict else 'no'}")
-    raise typer.Exit(Exit.OK if verdicts["may_disable"] else Exit.REFUSED)
+        checked = replace(checked, conditions=found)
+    tell(checked, output)
+    raise typer.Exit(Exit.OK if checked.may_disable or checked.may_destroy else Exit.REFUSED)
 
 
 def _counted(settings: Settings, name: str, document: str) -> Proof:
@@ -171,17 +162,15 @@ def _counted(settings: Settings, name: str, document: str) -> Proof:
 
 def _change(command: Command, output: Output, doubt: str = "") -> None:
     """*doubt* is why the count that was given is no proof."""
+    if command.force and not command.reason:
+        raise KleidiError(faults.COMMAND_LINE, "--force needs a --reason")
     try:
         changed = carry_out(load(), command)
     except KleidiError as error:
         if not doubt or error.fault is not faults.KEY_IN_USE:
             raise
         raise KleidiError(error.fault, f"{error.detail}; of the count: {doubt}") from error
-    if output is Output.JSON:
-        typer.echo(changed.to_json())
-    else:
-        advice = [] if command.dry_run else after(command.verb, changed.key.name)
-        typer.echo("\n".join([changed.to_text(), *advice]))
+    tell(changed, output, [] if command.dry_run else after(command.verb, changed.key.name))
 
 
 def carry_out(settings: Settings, command: Command) -> Changed:
@@ -189,11 +178,12 @@ def carry_out(settings: Settings, command: Command) -> Changed:
     from appliance.client import admin
 
     by_hand = replace(command, by=assembly.here())
-    return reach.carried_out(
+    changed = reach.carried_out(
         settings,
         lambda: admin.change(settings.admin_socket, admin.change_request(command)),
         lambda opened, operations: Changed.of(operations.run(opened, by_hand)),
     )
+    return replace(changed, dry_run=command.dry_run)
 
 
 def _rows(settings: Settings) -> list[KeyRow]:
@@ -214,16 +204,16 @@ def _rows(settings: Settings) -> list[KeyRow]:
     return reach.carried_out(settings, ask, look)
 
 
-def _check(settings: Settings, key: str, stored: int | None) -> tuple[str, list[Condition]]:
+def _check(settings: Settings, key: str, stored: int | None) -> KeyCheck:
     from appliance.client import admin
     from appliance.keys import lifecycle
 
-    def ask() -> tuple[str, list[Condition]]:
-        reply = admin.check(settings.admin_socket, admin.check_request(key, stored))
-        return reply.key_id, [Condition(c.name, Verdict(c.verdict), c.text) for c in reply.conditions]
+    def look(opened: Opened, operations: Operations) -> KeyCheck:
+        keyset = opened.payload.keyset
+        found = lifecycle.find(keyset, key)
+        conditions = operations.conditions(keyset, found, stored)
+        return KeyCheck.of(found.id, conditions, *operations.judge(keyset, found, conditions))
 
-    def look(opened: Opened, operations: Operations) -> tuple[str, list[Condition]]:
-        found = lifecycle.find(opened.payload.keyset, key)
-        return found.id, operations.conditions(opened.payload.keyset, found, stored)
-
-    return reach.carried_out(settings, ask, look)
+    return reach.carried_out(
+        settings, lambda: admin.check(settings.admin_socket, admin.check_request(key, stored)), look
+    )

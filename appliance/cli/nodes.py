@@ -1,30 +1,45 @@
 """`kleidi node …`: the same keys on every control-plane node. All of it through the running server."""
 
-import json
 import os
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
-from appliance import faults, given
+from appliance import faults, given, screen
 from appliance.backup import directory
 from appliance.backup.bundle import MAX_SIZE
-from appliance.cli.options import DryRun, Output, Printed
+from appliance.cli.help import Verbs
+from appliance.cli.options import DryRun, Output, Printed, tell
+from appliance.documents import Document
 from appliance.faults import KleidiError
 from appliance.settings import load
 
-app = typer.Typer(no_args_is_help=True, help="Nodes: invite, export, join.")
+app = Verbs("Nodes: invite, export, join.")
 
-SCHEMA = "kleidi.node/v1"
 _To = Annotated[
     str, typer.Option("--to", metavar="RECIPIENT", help="What `kleidi node invite` printed on that node.")
 ]
 _Where = Annotated[
-    str, typer.Option("--output", "-o", metavar="FILE", help="Where to write it; - is stdout, for a pipe.")
+    str, typer.Argument(metavar="[FILE|-]", help="Where to write it; - is stdout, for a pipe.")
 ]
 _Bundle = Annotated[str, typer.Argument(metavar="FILE", help="What the other node exported; - is stdin.")]
+
+
+@dataclass(frozen=True)
+class Invitation(Document):
+    """A recipient that is good for one bundle."""
+
+    schema: ClassVar[str] = "kleidi.node-invite/v1"
+    printed_by: ClassVar[str] = "kleidi node invite"
+
+    recipient: Annotated[str, "age1…, for `kleidi node export --to`"]
+    seconds: Annotated[int, "how long it is good for, if the server is not restarted"]
+
+    def to_text(self, columns: int = screen.ENDLESS) -> str:  # noqa: ARG002  it is copied, so it is never broken
+        return self.recipient
 
 
 @app.command()
@@ -33,21 +48,20 @@ def invite(*, output: Printed = Output.TEXT) -> None:
     from appliance.client import admin
 
     made = admin.invite(load().admin_socket)
-    fields = {"schema": SCHEMA, "recipient": made.recipient, "seconds": made.seconds}
     # The recipient alone on stdout, so that a script can take it as it is.
-    typer.echo(json.dumps(fields, indent=2) if output is Output.JSON else made.recipient)
+    tell(Invitation(made.recipient, made.seconds), output)
     if output is Output.TEXT and sys.stderr.isatty():
         hours = made.seconds / 3600
         typer.echo(f"Within {hours:g} h and before a restart: kleidi node export --to … there", err=True)
 
 
 @app.command()
-def export(*, to: _To, where: _Where = "-") -> None:
+def export(where: _Where = "-", *, to: _To) -> None:
     """On a node that has the keys: all of them, for that one recipient."""
     from appliance.client import admin
 
     if where == "-" and sys.stdout.isatty():
-        raise KleidiError(faults.NODE_BUNDLE, "not to a terminal; give --output FILE")
+        raise KleidiError(faults.COMMAND_LINE, "a bundle is binary, and stdout is a terminal; name a file")
     # Looked at before the keys leave the server: an export that nobody gets is in the audit log all the same.
     if where != "-" and (Path(where).exists() or not os.access(Path(where).parent, os.W_OK)):
         raise KleidiError(faults.NODE_BUNDLE, f"{where}: it exists, or its directory cannot be written")
@@ -65,8 +79,10 @@ def join(file: _Bundle, *, dry_run: DryRun = False, output: Printed = Output.TEX
     """On the invited node: take the keys that were exported to it, first ones or newer ones."""
     from appliance.client import admin
 
+    if file == "-" and sys.stdin.isatty():
+        raise KleidiError(faults.COMMAND_LINE, "a bundle is binary, and stdin is a terminal; name a file")
     changed = admin.join(load().admin_socket, _bundle(file), dry_run=dry_run)
-    typer.echo(changed.to_json() if output is Output.JSON else changed.to_text())
+    tell(replace(changed, dry_run=dry_run), output)
 
 
 def _bundle(name: str) -> bytes:

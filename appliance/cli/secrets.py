@@ -30,26 +30,31 @@ def sealer(to: list[str] | None, *, ask: bool, file: str, default: str | None) -
     if to and (ask or file):
         raise KleidiError(faults.BACKUP_RECIPIENT, "--to or a passphrase, not both: age takes one kind")
     if ask or file:
-        return Passphrase(read(file, faults.BACKUP_PASSPHRASE) if file else typed(twice=True))
+        return Passphrase(
+            read(file, faults.BACKUP_PASSPHRASE) if file else typed(faults.BACKUP_PASSPHRASE, twice=True)
+        )
     return Recipients(tuple(to or (default or "").split()))
 
 
 def opener(data: bytes, *, identity: str, ask: bool, file: str) -> Opener:
     """What opens the bundle *data*: as told, else what its own first line asks for."""
     if file or ask or (not identity and is_under_passphrase(data)):
-        return Passphrase(read(file, faults.BACKUP_PASSPHRASE) if file else typed(twice=False))
+        return Passphrase(
+            read(file, faults.BACKUP_PASSPHRASE) if file else typed(faults.BACKUP_PASSPHRASE, twice=False)
+        )
     if not identity:
         raise KleidiError(faults.BACKUP_IDENTITY, "--identity FILE")
     return Identities.parse(read(identity, faults.BACKUP_IDENTITY))
 
 
-def typed(*, twice: bool) -> str:
+def typed(fault: Fault, *, twice: bool) -> str:
+    """A passphrase, asked for at the terminal. Raises *fault* when none comes of it."""
     if not sys.stdin.isatty():
-        raise KleidiError(faults.BACKUP_PASSPHRASE, "there is no terminal")
+        raise KleidiError(fault, "there is no terminal; --passphrase-file FILE")
     text = str(typer.prompt("Passphrase", hide_input=True, err=True))
     # Asked again only when something is made with it: a slip would lock it away for good.
     if twice and len(text) >= MIN_LENGTH and text != typer.prompt("Once more", hide_input=True, err=True):
-        raise KleidiError(faults.BACKUP_PASSPHRASE, "the two differ")
+        raise KleidiError(fault, "the two differ")
     return text
 
 

@@ -38,7 +38,9 @@ def asked(
     """What was given with the options; *passphrase* is whether one may be asked for at the terminal."""
 
     def ask(twice: bool) -> str:
-        return read(passphrase_file, faults.SLOT_SECRET) if passphrase_file else typed(twice=twice)
+        if passphrase_file:
+            return read(passphrase_file, faults.SLOT_SECRET)
+        return typed(faults.SLOT_SECRET, twice=twice)
 
     return Asked(
         settings.volume_dir,

@@ -1,27 +1,26 @@
 """`kleidi slot …`: the ways into the seal. A passphrase and an identity stay in this process."""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
-from appliance import assembly, faults, hardening
+from appliance import assembly, faults, hardening, screen
 from appliance.cli import reach, slot_secrets
-from appliance.cli.options import DryRun, Output, Printed, Reason
+from appliance.cli.help import Verbs
+from appliance.cli.options import DryRun, Output, Printed, Reason, tell
 from appliance.cli.secrets import IdentityFile, PassphraseFile
 from appliance.cli.slot_secrets import KeyFileOption
 from appliance.client.report import Changed
+from appliance.documents import Document
 from appliance.faults import KleidiError
 from appliance.ops.slots import Act, Order, SlotChanges
 from appliance.settings import Settings, load
 from appliance.slots import KINDS
+from appliance.slots.listing import Row
 
-app = typer.Typer(no_args_is_help=True, help="Slots, the ways to open the seal: list, add, test, remove.")
-
-SCHEMA = "kleidi.slots/v1"
-
+app = Verbs("Slots, the ways to open the seal: list, add, test, remove.")
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="As `kleidi slot list` shows it.")]
 _NewName = Annotated[str, typer.Option("--name", help="What to call it; by default its kind.")]
@@ -37,19 +36,34 @@ _Recipient = Annotated[
 _Force = Annotated[bool, typer.Option("--force", help="Although the appliance opens the volume with it.")]
 
 
+@dataclass(frozen=True)
+class SlotList(Document):
+    """Every way into the seal; nothing has to be open for it."""
+
+    schema: ClassVar[str] = "kleidi.slot-list/v1"
+    printed_by: ClassVar[str] = "kleidi slot list"
+
+    slots: Annotated[list[Row], "in the order in which the seal holds them"]
+
+    def to_text(self, columns: int = screen.ENDLESS) -> str:
+        return "\n".join(screen.table(("SLOT", "KIND", "TESTED", "USE"), map(_cells, self.slots), columns))
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    when = datetime.fromtimestamp(row.tested, UTC).date().isoformat() if row.tested else ""
+    tested = when or ("opens now" if row.configured else "never")
+    return (
+        screen.safe(row.name),
+        screen.safe(row.kind),
+        tested,
+        "the configured one" if row.configured else "",
+    )
+
+
 @app.command("list")
 def list_slots(*, output: Printed = Output.TEXT) -> None:
     """Every way into the seal; nothing has to be open for it."""
-    found = slot_secrets.rows(load())
-    if output is Output.JSON:
-        slots = [asdict(row) for row in found]
-        typer.echo(json.dumps({"schema": SCHEMA, "slots": slots}, indent=2))
-        return
-    for row in found:
-        when = datetime.fromtimestamp(row.tested, UTC).date().isoformat() if row.tested else ""
-        tested = f"tested {when}" if when else "opens now" if row.configured else "never tested"
-        configured = "the configured one" if row.configured else ""
-        typer.echo(f"{row.name:16} {row.kind:10} {tested:17} {configured}".rstrip())
+    tell(SlotList(slot_secrets.rows(load())), output)
 
 
 @app.command()
@@ -78,7 +92,7 @@ def add(
     if secret is not None and secret.recall(new.values).wrapping_key != new.wrapping_key:
         raise KleidiError(faults.SLOT_WRONG, called)
     order = Order(Act.ADD, called, new=new, proved=secret is not None, dry_run=dry_run)
-    _tell(_carry_out(settings, order), output)
+    tell(_carry_out(settings, order), output)
 
 
 @app.command("test")
@@ -104,7 +118,7 @@ def prove(
     )
     secret = KINDS[row.kind].opening().secret(given)
     key = secret.recall(row.values).wrapping_key
-    _tell(_carry_out(settings, Order(Act.TEST, name, key=key, dry_run=dry_run)), output)
+    tell(_carry_out(settings, Order(Act.TEST, name, key=key, dry_run=dry_run)), output)
 
 
 @app.command()
@@ -118,13 +132,9 @@ def remove(
 ) -> None:
     """One way less into the seal; never the last one that was tested."""
     if force and not reason:
-        raise KleidiError(faults.CONFIG, "--force needs a --reason")
+        raise KleidiError(faults.COMMAND_LINE, "--force needs a --reason")
     order = Order(Act.REMOVE, name, force=force, reason=reason, dry_run=dry_run)
-    _tell(_carry_out(load(), order), output)
-
-
-def _tell(changed: Changed, output: Output) -> None:
-    typer.echo(changed.to_json() if output is Output.JSON else changed.to_text())
+    tell(_carry_out(load(), order), output)
 
 
 def _carry_out(settings: Settings, order: Order) -> Changed:
@@ -132,8 +142,9 @@ def _carry_out(settings: Settings, order: Order) -> Changed:
 
     request = admin.slot_request(order)
     by_hand = replace(order, by=assembly.here())
-    return reach.carried_out(
+    changed = reach.carried_out(
         settings,
         lambda: admin.change_slot(settings.admin_socket, request),
         lambda opened, operations: Changed.of(SlotChanges(operations).run(opened, by_hand)),
     )
+    return replace(changed, dry_run=order.dry_run)

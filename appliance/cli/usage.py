@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from appliance import faults, given
-from appliance.cli.options import EtcdPrefix, Output, Printed
+from appliance.cli.options import EtcdPrefix, Output, Printed, tell
 from appliance.faults import KleidiError
+from appliance.settings import Settings, load
+from appliance.usage.report import Count, KnownKey
 from appliance.usage.tally import Tally
 
 Endpoints = Annotated[
@@ -49,7 +51,19 @@ def usage(  # one parameter for each option
         tally = counted_in_document(from_etcdctl, prefix)
     else:
         tally = counted_in_etcd(endpoints, cacert, cert, key, prefix)
-    typer.echo(tally.to_json(key_id) if output is Output.JSON else tally.to_text(key_id))
+    tell(Count.of(tally, key_id, _known(load())), output)
+
+
+def _known(settings: Settings) -> dict[str, KnownKey]:
+    """The keys of this node's server by their ids; none where no server answers, for none is needed."""
+    from appliance.client import admin
+
+    if not settings.admin_socket.exists():
+        return {}
+    try:
+        return {key.key_id: KnownKey(key.name, key.state) for key in admin.ask(settings.admin_socket).keys}
+    except KleidiError:
+        return {}
 
 
 def counted_in_etcd(

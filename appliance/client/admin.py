@@ -8,8 +8,10 @@ E-SERVER-CUT-OFF when no answer comes: within ANSWER_SECONDS to what only looks,
 from collections.abc import Iterable
 from pathlib import Path
 
+from appliance.client.keys import KeyCheck
 from appliance.client.knock import ANSWER_SECONDS, answering, dialled, greet
 from appliance.client.report import BackupRow, Changed, KeyRow, LossRow, Reason, RefusedRow, Report
+from appliance.ops.check import Condition, Verdict
 from appliance.ops.operations import Command
 from appliance.ops.slots import Order
 from appliance.volume.payload import FoundToken
@@ -72,9 +74,17 @@ def _changed(reply: admin_pb2.ChangeReply) -> Changed:
     return Changed(tuple(reply.said), reply.keyset, reply.generation, key_row(reply.key))
 
 
-def check(socket: Path, request: admin_pb2.CheckRequest) -> admin_pb2.CheckReply:
+def check(socket: Path, request: admin_pb2.CheckRequest) -> KeyCheck:
     with answering(socket) as stub:
-        return stub.Check(request, timeout=ANSWER_SECONDS)
+        reply = stub.Check(request, timeout=ANSWER_SECONDS)
+    return KeyCheck(
+        reply.key_id,
+        [Condition(one.name, Verdict(one.verdict), one.text) for one in reply.conditions],
+        reply.may_disable,
+        reply.disable_why,
+        reply.may_destroy,
+        reply.destroy_why,
+    )
 
 
 def change_request(command: Command) -> admin_pb2.ChangeRequest:

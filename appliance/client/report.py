@@ -1,18 +1,16 @@
 """How things stand, for people and for programs: `kleidi status`."""
 
-import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Annotated, ClassVar
 
-from appliance import faults
+from appliance import faults, screen
 from appliance.backup import verified
+from appliance.documents import Document
 from appliance.faults import Exit, KleidiError
 from appliance.keys.keyset import Key
 from appliance.ops.operations import Outcome
-
-SCHEMA = "kleidi.status/v1"
-CHANGE_SCHEMA = "kleidi.change/v1"
 
 _PROTECTION = {
     "none": "none (the seal key lies beside the seal: whoever has the volume has the keys)",
@@ -27,6 +25,11 @@ _REFUSED = {
     "off": "a disabled or destroyed key",
     "tampered": "a ciphertext that fails its authentication",
 }
+_COLOURS = {
+    "OPERATIONAL": screen.Colour.GOOD,
+    "DEGRADED": screen.Colour.DOUBTFUL,
+    "STARTING": screen.Colour.DOUBTFUL,
+}
 _SHOWN_IDS = 3
 
 
@@ -34,13 +37,13 @@ _SHOWN_IDS = 3
 class KeyRow:
     """A key as it is shown. *since* is in Unix seconds; the counts are this node's."""
 
-    name: str
-    key_id: str
-    state: str
-    since: int = 0
-    adopted: bool = False
-    wrapped: int = 0
-    unwrapped: int = 0
+    name: Annotated[str, "v1, v2, …"]
+    key_id: Annotated[str, "what the API server stores beside each object"]
+    state: Annotated[str, "staged, primary, retired, disabled or destroyed"]
+    since: Annotated[int, "when it came into that state, in Unix seconds; 0 when that is not known"] = 0
+    adopted: Annotated[bool, "whether another plugin made it"] = False
+    wrapped: Annotated[int, "how often this node encrypted with it"] = 0
+    unwrapped: Annotated[int, "how often this node decrypted with it"] = 0
 
     @classmethod
     def of(cls, key: Key) -> "KeyRow":
@@ -51,18 +54,18 @@ class KeyRow:
 class BackupRow:
     """The backup verified last. *verified* is in Unix seconds; *lacks* names the keys it does not hold."""
 
-    generation: int
-    verified: int
-    file: str = ""
-    lacks: list[str] = field(default_factory=list)
+    generation: Annotated[int, "the one that is in the bundle"]
+    verified: Annotated[int, "when, in Unix seconds"]
+    file: Annotated[str, "the bundle's name"] = ""
+    lacks: Annotated[list[str], "names of the keys that it does not hold"] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Reason:
     """Why not all is well: a fault's id, and its words with the detail."""
 
-    id: str
-    reason: str
+    id: Annotated[str, "the fault's stable id, see errors.md"]
+    reason: Annotated[str, "its words and the detail, in one line"]
 
     @classmethod
     def of(cls, error: KleidiError) -> "Reason":
@@ -73,11 +76,11 @@ class Reason:
 class RefusedRow:
     """Refused decrypts of one *sort* since the server started; *first* and *last* are in Unix seconds."""
 
-    sort: str
-    count: int
-    first: int
-    last: int
-    key_ids: list[str] = field(default_factory=list)
+    sort: Annotated[str, "missed, foreign, strange, off or tampered"]
+    count: Annotated[int, "since the server started"]
+    first: Annotated[int, "in Unix seconds"]
+    last: Annotated[int, "in Unix seconds"]
+    key_ids: Annotated[list[str], "a few of those that were asked for"] = field(default_factory=list)
 
     def to_text(self, now: float) -> str:
         more = ", …" if len(self.key_ids) > _SHOWN_IDS else ""
@@ -88,35 +91,40 @@ class RefusedRow:
 
 
 @dataclass(frozen=True)
-class Changed:
+class Changed(Document):
     """What a change did and what holds now."""
 
-    said: tuple[str, ...]
-    keyset: str
-    generation: int
-    key: KeyRow
+    schema: ClassVar[str] = "kleidi.change/v1"
+    printed_by: ClassVar[str] = (
+        "kleidi key stage · promote · rotate · retire · disable · enable · destroy, kleidi adopt, "
+        "kleidi anchor accept, kleidi node join, kleidi slot add · test · remove"
+    )
+
+    said: Annotated[tuple[str, ...], "what was done, and what could not be done behind it"]
+    keyset: Annotated[str, "the key set's hash"]
+    generation: Annotated[int, "the generation that holds now"]
+    key: Annotated[KeyRow, "the key that it was about, else the primary one"]
+    dry_run: Annotated[bool, "whether nothing was done"] = False
 
     @classmethod
     def of(cls, outcome: Outcome) -> "Changed":
         opened = outcome.opened
         return cls(outcome.said, opened.payload.keyset.hash, opened.header.generation, KeyRow.of(outcome.key))
 
-    def to_json(self) -> str:
-        return json.dumps({"schema": CHANGE_SCHEMA, **asdict(self)}, indent=2)
-
-    def to_text(self) -> str:
-        return "\n".join([*self.said, f"key set {self.keyset}, generation {self.generation}"])
+    def to_text(self, columns: int = screen.ENDLESS) -> str:
+        held = f"key set {self.keyset}, generation {self.generation}"
+        return screen.wrapped([*self.said, held], columns)
 
 
 @dataclass(frozen=True)
 class LossRow:
     """Keys that were accepted as lost. *generation* was seen here, *found* was there in its place."""
 
-    unix: int
-    generation: int
-    found: int
-    keys: list[str]
-    reason: str
+    unix: Annotated[int, "when, in Unix seconds"]
+    generation: Annotated[int, "the one that was seen here before"]
+    found: Annotated[int, "the one that was there in its place"]
+    keys: Annotated[list[str], "ids of the lost keys, as far as they are known"]
+    reason: Annotated[str, "as it was given"]
 
     def to_text(self) -> str:
         """`2026-11-25: kleidi/…/v2/…; generation 3 was seen, 1 was found (the disk burnt)`."""
@@ -126,23 +134,32 @@ class LossRow:
 
 
 @dataclass(frozen=True)
-class Report:
-    """Schema kleidi.status/v1: fields may be added, never changed or taken away."""
+class Report(Document):
+    """How the appliance stands: asked of the server, or read from the volume while none answers."""
 
-    state: str
-    reason_id: str = ""
-    reason: str = ""
-    socket: str = ""
-    key_id: str = ""
-    lineage: str = ""
-    keyset: str = ""
-    generation: int = 0
-    protection: str = ""
-    keys: list[KeyRow] = field(default_factory=list)
-    backup: BackupRow | None = None
-    reasons: list[Reason] = field(default_factory=list)
-    refused: list[RefusedRow] = field(default_factory=list)
-    losses: list[LossRow] = field(default_factory=list)
+    schema: ClassVar[str] = "kleidi.status/v1"
+    printed_by: ClassVar[str] = "kleidi status"
+
+    state: Annotated[
+        str,
+        "OPERATIONAL, DEGRADED, STARTING, SEALED, UNPROVISIONED or FAILED as the server says; without its "
+        "answer STOPPED, MUTE, ELSEWHERE or UNKNOWN",
+    ]
+    reason_id: Annotated[str, "the first of the reasons, empty when all is well"] = ""
+    reason: Annotated[str, "its words"] = ""
+    socket: Annotated[str, "where the API server finds us"] = ""
+    key_id: Annotated[str, "the primary key's"] = ""
+    lineage: Annotated[str, "what all generations of this cluster's keys have in common"] = ""
+    keyset: Annotated[str, "a short hash over all keys and their states, to compare nodes"] = ""
+    generation: Annotated[int, "of the sealed volume"] = 0
+    protection: Annotated[str, "where the seal key is: none, same-disk, other-disk or memory"] = ""
+    keys: Annotated[list[KeyRow], "oldest first; empty while nothing is open"] = field(default_factory=list)
+    backup: Annotated[BackupRow | None, "the backup verified last; null when none ever was"] = None
+    reasons: Annotated[list[Reason], "all that there are, worst first"] = field(default_factory=list)
+    refused: Annotated[list[RefusedRow], "decrypts that were refused, worst first"] = field(
+        default_factory=list
+    )
+    losses: Annotated[list[LossRow], "what was accepted as lost"] = field(default_factory=list)
 
     @property
     def exit(self) -> Exit:
@@ -152,10 +169,9 @@ class Report:
         fault = faults.named(self.reason_id)
         return fault.exit if fault else Exit.ERROR
 
-    def to_json(self) -> str:
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2)
-
-    def to_text(self) -> str:
+    def to_text(self, columns: int = screen.ENDLESS, now: float | None = None) -> str:
+        """*columns* wide at the most, as far as ids allow; *now* in Unix seconds, by default the clock's."""
+        now = time.time() if now is None else now
         # A server from before an upgrade tells one reason only.
         reasons = self.reasons or [Reason(self.reason_id, self.reason)]
         rows = [
@@ -167,13 +183,15 @@ class Report:
             ("key set", self.keyset),
             ("generation", str(self.generation or "")),
             ("protection", _PROTECTION.get(self.protection, self.protection)),
-            ("backup", self._backup() if self.keyset else ""),
-            *(("refused", each.to_text(time.time())) for each in self.refused),
+            ("backup", self._backup(now) if self.keyset else ""),
+            *(("refused", each.to_text(now)) for each in self.refused),
             *(("lost", each.to_text()) for each in self.losses),
         ]
-        return "\n".join(f"{name:11} {value}" for name, value in rows if value)
+        lines = screen.rows([(name, words) for name, words in rows if words], columns)
+        lines[0] = f"{'state':11} {screen.coloured(self.state, _COLOURS.get(self.state, screen.Colour.BAD))}"
+        return "\n".join(lines)
 
-    def _backup(self) -> str:
+    def _backup(self, now: float) -> str:
         if self.backup is None:
             return "never verified"
-        return verified.text(self.backup.generation, self.backup.verified, self.backup.lacks, time.time())
+        return verified.text(self.backup.generation, self.backup.verified, self.backup.lacks, now)

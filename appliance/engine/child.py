@@ -55,7 +55,7 @@ def blamed(directory: Path, fault: Fault) -> Fault:
 def _refusal(name: str, detail: str, fault: Fault) -> KleidiError:
     if of_the_module := _OF_THE_MODULE.get(name):
         return KleidiError(of_the_module, detail)
-    return KleidiError(fault, f"{name}: {detail}")
+    return KleidiError(fault, detail or name)
 
 
 def _answer(said: str) -> dict[str, Any]:

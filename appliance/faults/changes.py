@@ -7,6 +7,9 @@ _C, _A, _X, _M, _R = Kind.CONFIGURATION, Kind.WARNING, Kind.WRONG, Kind.MALFORME
 # A table reads better with a fault in three lines.
 # fmt: off
 # What operators ask for
+COMMAND_LINE = fault("E-COMMAND-LINE", _C, Exit.USAGE,
+    "the command cannot be understood as it was typed",
+    "See it with --help")
 KEY_NO_SUCH = fault("E-KEY-NO-SUCH", _R, Exit.REFUSED,
     "there is no such key",
     "Name one of those that `kleidi key list` shows")
@@ -25,6 +28,9 @@ KEY_ADOPTED_ALREADY = fault("E-KEY-ADOPTED-ALREADY", _R, Exit.REFUSED,
 KEY_ID_MISMATCH = fault("E-KEY-ID-MISMATCH", _R, Exit.REFUSED,
     "the key id typed is not the key's",
     "Copy it from `kleidi key list`; destroying cannot be undone")
+KEY_WOULD_DIE = fault("E-KEY-WOULD-DIE", _R, Exit.REFUSED,
+    "what a new key encrypts would be lost at the next start: the seal key does not open the volume",
+    "Put the key file back, or make one with `kleidi slot add`; --force with a --reason goes on all the same")
 KEY_TOO_EARLY = fault("E-KEY-TOO-EARLY", _R, Exit.REFUSED,
     "the key was not disabled for long enough, by the wall clock and by the time served since",
     "Wait; enable it again if somebody misses it")

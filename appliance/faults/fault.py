@@ -64,6 +64,11 @@ class KleidiError(Exception):
         self.said = said
         super().__init__(f"{fault} ({detail})" if detail else str(fault))
 
+    @property
+    def brief(self) -> str:
+        """Within another fault's detail: one line has one remedy."""
+        return f"{self.fault.id}, {self.fault.sentence}" + (f", {self.detail}" if self.detail else "")
+
 
 _ALL: dict[str, Fault] = {}
 

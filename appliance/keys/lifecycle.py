@@ -4,6 +4,7 @@ Each step returns the new key set or raises the KleidiError that refuses it; not
 """
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from appliance import faults
 from appliance.faults import KleidiError
@@ -82,10 +83,19 @@ def destroy(keyset: KeySet, key: Key, typed: str, wait_seconds: int, now: Moment
     if typed != key.id:
         raise KleidiError(faults.KEY_ID_MISMATCH, f"typed {typed or 'nothing'}")
     # The wall clock can be set; time served cannot, but stands still while the appliance is down.
-    waited = min(now.unix - key.since.unix, now.served - key.since.served)
-    if waited < wait_seconds:
-        raise KleidiError(faults.KEY_TOO_EARLY, f"{max(waited, 0)} of {wait_seconds} seconds")
+    if now.unix - key.since.unix < wait_seconds or now.served - key.since.served < wait_seconds:
+        raise KleidiError(faults.KEY_TOO_EARLY, _when(key.since, wait_seconds, now))
     return keyset.with_keys(replace(key, state=KeyState.DESTROYED, since=now))
+
+
+def _when(since: Moment, wait_seconds: int, now: Moment) -> str:
+    """From when on a wait that began at *since* is over, by both clocks."""
+    day = datetime.fromtimestamp(since.unix + wait_seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    missing = since.served + wait_seconds - now.served
+    # While it serves, both go on alike; it only has to be said where one is behind.
+    if now.served - since.served < now.unix - since.unix and missing > 0:
+        return f"from {day} on, after {missing / 3600:.1f} h more of serving"
+    return f"from {day} on"
 
 
 def _demand(key: Key, verb: str, *states: KeyState) -> None:

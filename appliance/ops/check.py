@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 from appliance.keys.keyset import Key, KeySet, KeyState
 from appliance.volume.ledger import Use
@@ -28,9 +29,17 @@ class Question(StrEnum):
 
 @dataclass(frozen=True)
 class Condition:
-    name: str
-    verdict: Verdict
-    text: str
+    name: Annotated[str, "not primary, new key in use, not asked for, nothing stored or backed up"]
+    verdict: Annotated[Verdict, "PASS, FAIL or UNKNOWN"]
+    text: Annotated[str, "what was found"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a verb would be carried out now, and why it is so where that has to be said."""
+
+    allowed: bool
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,12 @@ def may_destroy(found: list[Condition]) -> bool:
     return (
         verdicts[Question.NOT_PRIMARY] is Verdict.PASS and verdicts[Question.NOTHING_STORED] is Verdict.PASS
     )
+
+
+def regardless(found: list[Condition]) -> str:
+    """Why a verb is allowed although not every condition holds."""
+    others = [f"'{one.name}' ({one.verdict})" for one in found if one.verdict is not Verdict.PASS]
+    return f"without regard to {' and '.join(others)}" if others else ""
 
 
 def _verdicts(found: list[Condition]) -> dict[str, Verdict]:

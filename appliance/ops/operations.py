@@ -137,6 +137,20 @@ class Operations:
         )
         return check.conditions(keyset, key, known)
 
+    def judge(
+        self, keyset: KeySet, key: Key, found: list[check.Condition]
+    ) -> tuple[check.Judgement, check.Judgement]:
+        """Whether *key* could be disabled, and destroyed, by its state, its time and what was *found*."""
+        now = self.ledger.now()
+        return (
+            _judged(check.may_disable(found), found, lambda: lifecycle.disable(keyset, key, now)),
+            _judged(
+                check.may_destroy(found),
+                found,
+                lambda: lifecycle.destroy(keyset, key, key.id, self.destroy_wait_seconds, now),
+            ),
+        )
+
     def _stage(self, current: Opened, command: Command) -> Outcome:
         keyset, object_id = current.payload.keyset, secrets.token_hex(16)
         lifecycle.refuse_second_staged(keyset)
@@ -151,6 +165,7 @@ class Operations:
     def _rotate(self, current: Opened, command: Command) -> Outcome:
         """Stage and promote: two generations. Interrupted in between, a second run takes the second."""
         staged = next((key for key in current.payload.keyset.keys if key.state is KeyState.STAGED), None)
+        self._demand_seal_key(current, command)
         if staged is None:
             # A key that does not exist yet is in no backup: with the gate closed there is nothing to begin.
             self._demand_backup(current.payload.keyset, command, ahead=True)
@@ -177,6 +192,7 @@ class Operations:
         }[command.verb]
         turned = step(keyset, key, self.ledger.now())
         if command.verb is Verb.PROMOTE:
+            self._demand_seal_key(current, command)
             self._demand_backup(keyset, command)
         if command.verb is Verb.DISABLE and not command.force:
             self._demand(check.may_disable, keyset, key, command)
@@ -237,6 +253,13 @@ class Operations:
         if current.payload.shared and alone:
             raise KleidiError(faults.KEYSET_SHARED)
 
+    def _demand_seal_key(self, current: Opened, command: Command) -> None:
+        """What is written under a new key from now on must outlive the next start."""
+        slots = current.payload.slots
+        why = self.workshop.storage.why_gone(slots) if slots and not command.force else ""
+        if why:
+            raise KleidiError(faults.KEY_WOULD_DIE, why)
+
     def _demand_backup(self, keyset: KeySet, command: Command, *, ahead: bool = False) -> None:
         if not self.require_backup or command.without_backup:
             return
@@ -258,4 +281,25 @@ class Operations:
         change = Change(command.verb, command.by, told, purges=command.verb is Verb.DESTROY)
         payload = replace(current.payload, keyset=keyset, token=image)
         done = self.committer.commit(current, payload, change)
-        return Outcome(done.opened, now_key, (f"{now_key.id} is {now_key.state}", *done.said))
+        said = [f"{now_key.id} is {now_key.state}", *done.said]
+        if command.verb is Verb.PROMOTE and not self.backed_up(keyset):
+            said.append(
+                f"no verified backup holds {now_key.name}: kleidi backup create, then kleidi backup verify"
+            )
+        return Outcome(done.opened, now_key, tuple(said))
+
+
+def _judged(
+    conditions_hold: bool,
+    found: list[check.Condition],
+    step: Callable[[], KeySet],
+) -> check.Judgement:
+    try:
+        step()
+    except KleidiError as error:
+        return check.Judgement(
+            allowed=False, why=f"{error.fault.id}: {error.fault.sentence} ({error.detail})"
+        )
+    if not conditions_hold:
+        return check.Judgement(allowed=False, why=f"{faults.KEY_IN_USE.id}: {faults.KEY_IN_USE.sentence}")
+    return check.Judgement(allowed=True, why=check.regardless(found))

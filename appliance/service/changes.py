@@ -11,7 +11,7 @@ from appliance.backup.bundle import hand_out
 from appliance.faults import KleidiError
 from appliance.keys import lifecycle
 from appliance.keys.keyset import Key
-from appliance.ops.check import Condition
+from appliance.ops.check import Condition, Judgement
 from appliance.ops.operations import Command, Operations, Outcome
 from appliance.service.keeper import Keeper
 from appliance.volume.opening import Opened
@@ -56,11 +56,12 @@ class Changes:
         """The same where nothing is open yet: *work* brings the first generation, under its own lock."""
         return await asyncio.shield(asyncio.ensure_future(self._begin(work)))
 
-    def check(self, name: str, stored: int | None) -> tuple[Key, list[Condition]]:
-        """The key of that *name*, and whether it is safe to do without it."""
+    def check(self, name: str, stored: int | None) -> tuple[Key, list[Condition], Judgement, Judgement]:
+        """The key of that *name*, whether one can do without it, and whether to disable and to destroy it."""
         keyset = self._keeper.opened().payload.keyset
         key = lifecycle.find(keyset, name)
-        return key, self._operations.conditions(keyset, key, stored)
+        found = self._operations.conditions(keyset, key, stored)
+        return key, found, *self._operations.judge(keyset, key, found)
 
     async def _do(self, work: Callable[[Opened], T]) -> T:
         async with self._busy:

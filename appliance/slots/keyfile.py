@@ -52,7 +52,7 @@ class Opening:
         if self.kind == "volume":
             return Custody(self.kind, asked.volume / "seal.key")
         if path is None:
-            raise KleidiError(faults.SLOT_SECRET, "--key-file FILE")
+            raise KleidiError(faults.COMMAND_LINE, "a key file is named with --key-file FILE")
         real = path.resolve()
         if real.is_relative_to(asked.volume.resolve()):
             raise KleidiError(faults.SLOT_SECRET, f"{real} is on the volume that it would open")

@@ -113,10 +113,10 @@ def machine_slot(name: str, seal_key: Path) -> MachineSlot:
 
 
 def asked_for(asked: Asked) -> Kind:
-    """The kind of what was given. Raises E-SLOT-SECRET unless it is one."""
+    """The kind of what was given. Raises E-COMMAND-LINE unless it is one."""
     found = [kind for kind in _ALL if kind.given(asked)]
     if len(found) != 1:
         which = ", not ".join(kind.name for kind in found) or "nothing was given"
         options = "--passphrase-file, --passphrase, --identity or --key-file"
-        raise KleidiError(faults.SLOT_SECRET, f"{options}: {which}")
+        raise KleidiError(faults.COMMAND_LINE, f"give one of {options}: {which}")
     return found[0]

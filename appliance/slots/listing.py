@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 from appliance.faults import KleidiError
 from appliance.volume.opening import Storage
@@ -15,11 +16,11 @@ _WRAPPED = ("nonce", "wrapped")
 class Row:
     """*configured* is the slot that the appliance opens by itself with; *tested* is in Unix seconds."""
 
-    name: str
-    kind: str
-    values: Mapping[str, str]
-    tested: int = 0
-    configured: bool = False
+    name: Annotated[str, "as `kleidi slot test` and `remove` take it"]
+    kind: Annotated[str, "what its secret is: file, passphrase, recovery, …"]
+    values: Annotated[Mapping[str, str], "what the seal knows of it, none of it secret"]
+    tested: Annotated[int, "when it was proved last, in Unix seconds; 0 for never"] = 0
+    configured: Annotated[bool, "whether the appliance opens by itself with it"] = False
 
 
 def rows(storage: Storage) -> list[Row]:

@@ -63,5 +63,5 @@ class Opening:
     @staticmethod
     def _ask(asked: Asked, *, twice: bool) -> Passphrase:
         if asked.passphrase is None:
-            raise KleidiError(faults.SLOT_SECRET, "--passphrase-file FILE")
+            raise KleidiError(faults.COMMAND_LINE, "give --passphrase or --passphrase-file FILE")
         return Passphrase(asked.passphrase(twice))

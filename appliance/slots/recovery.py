@@ -52,7 +52,7 @@ class Opening:
 
     def secret(self, asked: Asked) -> Recovery:
         if asked.identity is None:
-            raise KleidiError(faults.SLOT_SECRET, "--identity FILE")
+            raise KleidiError(faults.COMMAND_LINE, "an identity is named with --identity FILE")
         return Recovery(Identities.parse(asked.identity()))
 
     def add(self, asked: Asked, name: str, *, dry_run: bool) -> tuple[HeldSlot, Recovery | None]:  # noqa: ARG002

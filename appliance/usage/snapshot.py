@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from appliance import faults, given
+from appliance import faults, given, regular
 from appliance.faults import KleidiError
 from appliance.usage import packed
 from appliance.usage import path as paths
@@ -63,7 +63,7 @@ class Snapshot:
                 data = exits.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
                 snapshot = cls(data, prefix)
             except (OSError, ValueError) as error:
-                raise KleidiError(faults.INPUT_UNREADABLE, f"{name}: {error}") from error
+                raise KleidiError(faults.INPUT_UNREADABLE, f"{name}: {regular.words(error)}") from error
             yield snapshot
 
     def objects(self) -> Iterator[tuple[bytes, bytes]]:

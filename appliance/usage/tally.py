@@ -1,16 +1,13 @@
-"""How many stored objects are encrypted how: counting, adding up, and showing it. Pure."""
+"""How many stored objects are encrypted how: counting and adding up. Pure."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from appliance.usage import path, stored
 from appliance.usage.names import Agreement
 from appliance.usage.stored import Kind
 
 SCHEMA = "kleidi.usage/v1"
-_NO_NAMESPACES = "None of them is a namespace, and every cluster has some: this is not a whole cluster."
 
 
 class Row(NamedTuple):
@@ -84,58 +81,11 @@ class Tally:
         return found
 
     def objects_under(self, key_id: str) -> int:
-        return sum(self._under_key(key_id).values())
+        return sum(self.under_key(key_id).values())
 
-    def _under_key(self, key_id: str) -> Counter[Row]:
+    def under_key(self, key_id: str) -> Counter[Row]:
+        """The rows of this key alone."""
         rows = self.rows.items()
         return Counter(
             {r: n for r, n in rows if r.key_id == key_id and stored.under_kms_v2(r.kind, r.provider)}
         )
-
-    def to_json(self, key_id: str = "") -> str:
-        """Schema kleidi.usage/v1: fields may be added, never changed or taken away."""
-        rows = self._under_key(key_id) if key_id else self.rows
-        fields: dict[str, Any] = {
-            "schema": SCHEMA,
-            "prefix": self.prefix,
-            "revision": self.revision,
-            "complete": self.complete,
-            "whole_cluster": self.whole_cluster,
-            "objects": self.objects,
-            "damaged": self.damaged,
-            "key_id": key_id,
-            "objects_under": self.objects_under(key_id) if key_id else None,
-            "rows": [{**row._asdict(), "objects": count} for row, count in sorted(rows.items())],
-        }
-        return json.dumps(fields, indent=2)
-
-    def to_text(self, key_id: str = "") -> str:
-        rows = self._under_key(key_id) if key_id else self.rows
-        cells = [(*map(_shown, row), f"{count:,}") for row, count in sorted(rows.items())]
-        lines = _table(("RESOURCE", "KIND", "PROVIDER", "KEY", "OBJECTS"), cells) if cells else []
-        lines.append(f"{self.objects:,} objects at revision {self.revision}.")
-        if key_id:
-            lines.append(f"{self.objects_under(key_id):,} of them are under {_shown(key_id)}.")
-        if self.damaged:
-            lines.append(f"{self.damaged:,} of them are damaged: the API server cannot read them.")
-        if not self.whole_cluster:
-            lines.append(_NO_NAMESPACES)
-        if not self.complete:
-            lines.append("INCOMPLETE: not everything was read.")
-        return "\n".join(lines)
-
-
-def _shown(text: str) -> str:
-    """Names come from stored bytes: nothing in them may move the cursor."""
-    safe = text if text.isprintable() else ascii(text)[1:-1]
-    return safe or "-"
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    rows = [head, *rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for *names, count in rows:
-        left = (name.ljust(width) for name, width in zip(names, widths, strict=False))
-        lines.append("  ".join([*left, count.rjust(widths[-1])]))
-    return lines

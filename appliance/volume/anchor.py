@@ -8,7 +8,7 @@ import json
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from appliance import faults, regular
 from appliance.faults import KleidiError
@@ -31,12 +31,12 @@ class Memory:
     anchor that an earlier version wrote has none of the four.
     """
 
-    lineage: str
-    generation: int
-    digest: str = ""
-    keyset: str = ""
-    keys: tuple[str, ...] = ()
-    version: int = 0
+    lineage: Annotated[str, "of all that was seen"]
+    generation: Annotated[int, "the highest"]
+    digest: Annotated[str, "SHA-256 of its sealed file; empty when not remembered"] = ""
+    keyset: Annotated[str, "its key set's hash; empty when not remembered"] = ""
+    keys: Annotated[tuple[str, ...], "ids of the keys that must be there"] = ()
+    version: Annotated[int, "the highest version that a key ever had; 0 when not remembered"] = 0
 
     def to_json(self) -> dict[str, Any]:
         fields = {"schema": SCHEMA, "lineage": self.lineage, "generation": self.generation}
@@ -92,7 +92,7 @@ class Anchor:
         except FileNotFoundError:
             return None
         except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise KleidiError(faults.ANCHOR_UNREADABLE, f"{self.path}: {error}") from error
+            raise KleidiError(faults.ANCHOR_UNREADABLE, f"{self.path}: {regular.words(error)}") from error
 
     def advance(self, seen: Memory, lost: tuple[str, ...] = ()) -> None:
         """Remember *seen* if it is news; an anchor never goes back, nor over to another lineage."""

@@ -86,8 +86,8 @@ class Storage:
         try:
             key = self.custody.load()
         except KleidiError as error:
-            return str(error)
-        return "" if any(key.fits(slot) for slot in slots) else str(faults.SEAL_KEY_WRONG)
+            return error.brief
+        return "" if any(key.fits(slot) for slot in slots) else KleidiError(faults.SEAL_KEY_WRONG).brief
 
     def _held_against_log(self, payload: Payload) -> tuple[Fault, ...]:
         """What the seal remembers of the audit log must still be in it."""

@@ -371,7 +371,7 @@ class ChangeRequest(_message.Message):
     stored: _builtins.int
     """How many stored objects a whole count found under the key; absent when nobody counted."""
     force: _builtins.bool
-    """Disable only: do it although not every condition holds."""
+    """Disable: do it although not every condition holds. Promote and rotate: although the seal key is gone."""
     reason: _builtins.str
     dry_run: _builtins.bool
     """Say what would happen and change nothing."""
@@ -464,9 +464,15 @@ class CheckReply(_message.Message):
     CONDITIONS_FIELD_NUMBER: _builtins.int
     MAY_DISABLE_FIELD_NUMBER: _builtins.int
     MAY_DESTROY_FIELD_NUMBER: _builtins.int
+    DISABLE_WHY_FIELD_NUMBER: _builtins.int
+    DESTROY_WHY_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
     may_disable: _builtins.bool
+    """Whether `disable` and `destroy` would be carried out now, by state, waiting time and conditions."""
     may_destroy: _builtins.bool
+    disable_why: _builtins.str
+    """Why not, or which conditions were of no regard; may be empty."""
+    destroy_why: _builtins.str
     @_builtins.property
     def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Condition]: ...
     def __init__(
@@ -476,10 +482,12 @@ class CheckReply(_message.Message):
         conditions: _abc.Iterable[Global___Condition] | None = ...,
         may_disable: _builtins.bool = ...,
         may_destroy: _builtins.bool = ...,
+        disable_why: _builtins.str = ...,
+        destroy_why: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "key_id", b"key_id", "may_destroy", b"may_destroy", "may_disable", b"may_disable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "destroy_why", b"destroy_why", "disable_why", b"disable_why", "key_id", b"key_id", "may_destroy", b"may_destroy", "may_disable", b"may_disable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -49,7 +49,7 @@ class Node:
         recipient = self.do("node", "invite")
         self._bundles += 1
         bundle = str(self._directory / f"{self.name}-{self._bundles}.age")
-        other.do("node", "export", "--to", recipient, "--output", bundle)
+        other.do("node", "export", "--to", recipient, bundle)
         self.do("node", "join", bundle)
 
     def serve(self, stage: Stage) -> None:

@@ -71,7 +71,7 @@ def test_removal_refuses_with_its_own_exit_code(tmp_path: Path) -> None:
 def test_manifests_are_shown_or_written(tmp_path: Path) -> None:
     shown = kleidi("manifests", "kind", "--first")
     assert shown.returncode == 0
-    written = kleidi("manifests", "kind", "--first", "--output", tmp_path)
+    written = kleidi("manifests", "kind", "--first", "--directory", tmp_path)
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert names == {"cluster.yaml", "containerd.conf", "pod.yaml", "config/encryption-config.yaml"}
     assert set(written.stdout.split()) == {str(tmp_path / name) for name in names}
@@ -81,6 +81,6 @@ def test_manifests_are_shown_or_written(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = kleidi("manifests", "kind", "--output", tmp_path / "file")
+    done = kleidi("manifests", "kind", "--directory", tmp_path / "file")
     assert done.returncode == 5
     assert done.stderr.startswith("kleidi: E-INSTALL-DENIED: ")

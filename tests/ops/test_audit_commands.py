@@ -73,10 +73,10 @@ def test_for_programs_it_says_all_of_it(log: AuditLog, capsys: pytest.CaptureFix
     fields = json.loads(capsys.readouterr().out)
     assert fields.pop("why_not").startswith("E-VOLUME-EMPTY, ")
     assert fields == {
-        "schema": "kleidi.audit/v1",
+        "schema": "kleidi.audit-verify/v1",
         "ok": True,
         "entries": 3,
-        "from": 1,
+        "first": 1,
         "missing_files": 0,
         "head": log.head().to_json(),
         "compared": False,
@@ -113,7 +113,7 @@ def test_a_reason_stays_one_line_of_text(
 ) -> None:
     log.append("stage", reason=reason)
     audit.tail(count=1)
-    (line,) = capsys.readouterr().out.splitlines()
+    _, line = capsys.readouterr().out.splitlines()
     assert line.isprintable()
     assert "reason=" in line
     assert log.verify() == 4
@@ -121,7 +121,7 @@ def test_a_reason_stays_one_line_of_text(
 
 def test_a_tail_longer_than_the_log_is_all_of_it(log: AuditLog, capsys: pytest.CaptureFixture[str]) -> None:
     audit.tail(count=99)
-    assert len(capsys.readouterr().out.splitlines()) == log.verify()
+    assert len(capsys.readouterr().out.splitlines()) == 1 + log.verify()
 
 
 @pytest.mark.usefixtures("log")

@@ -1,6 +1,7 @@
 """What an administrator sees: texts, JSON, one line for a refusal, exit codes by the table."""
 
 import json
+import re
 import time
 
 import pytest
@@ -32,17 +33,22 @@ def test_a_life_from_the_command_line(node: Node) -> None:
     assert "v2/" in rotated.stdout
     assert "What remains to be done" in rotated.stdout
     listed = json.loads(node.kleidi("key", "list", "-o", "json").stdout)
-    assert listed["schema"] == "kleidi.key/v1"
+    assert listed["schema"] == "kleidi.key-list/v1"
     assert [row["state"] for row in listed["keys"]] == ["retired", "primary"]
 
     unsure = node.kleidi("key", "check", "v1")
     assert unsure.returncode == Exit.REFUSED
     assert "UNKNOWN  nothing stored" in unsure.stdout
     sure = json.loads(node.kleidi("key", "check", "v1", "--stored", "0", "-o", "json").stdout)
-    assert (sure["may_disable"], sure["may_destroy"]) == (True, True)
+    # What `destroy` would say: not before it is disabled.
+    assert (sure["may_disable"], sure["may_destroy"]) == (True, False)
+    assert sure["destroy_why"].startswith("E-KEY-STATE: ")
 
     changed = json.loads(node.kleidi("key", "disable", "v1", "--stored", "0", "-o", "json").stdout)
     assert (changed["schema"], changed["key"]["state"]) == ("kleidi.change/v1", "disabled")
+    gone = json.loads(node.kleidi("key", "check", "v1", "--stored", "0", "-o", "json").stdout)
+    assert (gone["may_disable"], gone["may_destroy"]) == (False, True)
+    assert gone["destroy_why"].startswith("without regard to 'new key in use' (FAIL)")
     refused = node.kleidi("key", "destroy", "v1", "--key-id", "v1", "--stored", "0")
     assert (refused.returncode, refused.stdout) == (Exit.REFUSED, "")
     (line,) = refused.stderr.splitlines()
@@ -50,9 +56,14 @@ def test_a_life_from_the_command_line(node: Node) -> None:
 
     assert node.kleidi("audit", "verify").stdout.startswith("ok, 8 entries")
     tail = node.kleidi("audit", "tail", "-n", "1").stdout
-    assert " disable done kleidi/" in tail
+    assert re.search(r" disable +done +\d+ +\d+:\d+ +kleidi/", tail)
     fields = json.loads(node.kleidi("audit", "verify", "-o", "json").stdout)
-    assert {"schema": "kleidi.audit/v1", "ok": True, "entries": 8, "from": 1}.items() <= fields.items()
+    assert {
+        "schema": "kleidi.audit-verify/v1",
+        "ok": True,
+        "entries": 8,
+        "first": 1,
+    }.items() <= fields.items()
 
 
 def test_a_count_that_is_no_proof_says_why(node: Node) -> None:

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from appliance import faults
+from appliance.faults import KleidiError
 from appliance.keys.keyset import KeyState
-from appliance.ops.operations import Verb
+from appliance.ops.operations import Command, Verb
 from tests.ops.shop import DAY, Shop
 from tests.volume.house import refused
 
@@ -184,3 +187,69 @@ def test_an_anchor_that_cannot_be_written_is_said_and_stops_nothing(shop: Shop) 
     outcome = shop.run(Verb.ROTATE)
     assert shop.states() == ["retired", "primary"]
     assert faults.ANCHOR_UNREADABLE in outcome.opened.warnings
+
+
+@pytest.mark.parametrize(("verb", "key"), [(Verb.ROTATE, ""), (Verb.PROMOTE, "v2")])
+@pytest.mark.parametrize("broken", ["gone", "wrong"])
+def test_no_key_becomes_primary_that_the_next_start_could_not_open(
+    shop: Shop, verb: Verb, key: str, broken: str
+) -> None:
+    if key:
+        shop.run(Verb.STAGE)
+    with shop.storage.volume.lock():
+        opened = shop.storage.open()
+        if broken == "gone":
+            shop.house.seal_key.unlink()
+        else:
+            shop.house.seal_key.write_bytes(bytes(32))
+        before = shop.house.snapshot()
+        command = Command(verb, key, by="0:1")
+        assert refused(lambda: shop.operations.run(opened, command)) is faults.KEY_WOULD_DIE
+        dry_run = replace(command, dry_run=True)
+        assert refused(lambda: shop.operations.run(opened, dry_run)) is faults.KEY_WOULD_DIE
+        assert shop.house.snapshot() == before
+        forced = replace(command, force=True, reason="there is another slot")
+        assert shop.operations.run(opened, forced).key.state is KeyState.PRIMARY
+    *_, entry = shop.audit.tail(1)
+    assert (entry["op"], entry["force"], entry["reason"]) == ("promote", True, "there is another slot")
+
+
+def test_a_new_primary_key_that_is_in_no_backup_is_told(shop: Shop) -> None:
+    assert any("no verified backup holds v2" in said for said in shop.run(Verb.ROTATE).said)
+    covered = replace(shop.operations, backed_up=lambda _keyset: True)
+    with shop.storage.volume.lock():
+        said = covered.run(shop.storage.open(), Command(Verb.ROTATE, by="0:1")).said
+    assert not any("backup" in line for line in said)
+
+
+def test_a_check_says_what_the_verbs_would(shop: Shop) -> None:
+    """Whatever state a key is in, and however long it waited."""
+    operations = shop.operations
+    shop.run(Verb.ROTATE)
+    steps = (lambda: None, lambda: shop.run(Verb.DISABLE, "v1", stored=0), lambda: shop.clocks.go_on(8 * DAY))
+    for step in steps:
+        step()
+        keyset, key = shop.keyset, shop.key("v1")
+        for stored in (None, 0, 1):
+            judged = operations.judge(keyset, key, operations.conditions(keyset, key, stored))
+            for verb, judgement in zip((Verb.DISABLE, Verb.DESTROY), judged, strict=True):
+                try:
+                    shop.run(verb, "v1", stored=stored, typed=key.id, dry_run=True)
+                    refusal = ""
+                except KleidiError as error:
+                    refusal = error.fault.id
+                assert judgement.allowed == (not refusal)
+                assert judgement.why.partition(":")[0] == refusal or not refusal
+
+
+def test_a_key_that_must_wait_says_until_when(shop: Shop) -> None:
+    shop.disabled()
+    shop.clocks.go_on(DAY)
+    with pytest.raises(KleidiError) as caught:
+        shop.run(Verb.DESTROY, "v1", typed=shop.key("v1").id, stored=0)
+    # 2027-01-15 08:00 UTC is the clocks' beginning.
+    assert caught.value.detail == "from 2027-01-22 08:00 UTC on"
+    shop.clocks.unix += DAY
+    with pytest.raises(KleidiError) as caught:
+        shop.run(Verb.DESTROY, "v1", typed=shop.key("v1").id, stored=0)
+    assert caught.value.detail == "from 2027-01-22 08:00 UTC on, after 144.0 h more of serving"

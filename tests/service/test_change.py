@@ -197,7 +197,8 @@ def test_checking_a_key_tells_each_condition(fresh: Running) -> None:
     reply = admin.check(fresh.scene.admin, admin.check_request("v1", 0))
     verdicts = {condition.name: condition.verdict for condition in reply.conditions}
     assert verdicts["nothing stored"] == "PASS"
-    assert (reply.may_disable, reply.may_destroy) == (True, True)
+    assert (reply.may_disable, reply.may_destroy) == (True, False)
+    assert reply.destroy_why.startswith("E-KEY-STATE: ")
     assert (
         fault_of(lambda: admin.check(fresh.scene.admin, admin.check_request("v7", 0))) is faults.KEY_NO_SUCH
     )

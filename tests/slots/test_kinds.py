@@ -43,14 +43,14 @@ def test_a_new_slot_of_any_kind_is_made_again_from_its_secret(asked: Asked, name
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "volume"])
 def test_a_secret_that_was_not_given_is_named(house: House, name: str) -> None:
     nothing = Asked(house.volume, house.seal_key)
-    fault = faults.BACKUP_RECIPIENT if name == "recovery" else faults.SLOT_SECRET
+    fault = faults.BACKUP_RECIPIENT if name == "recovery" else faults.COMMAND_LINE
     assert refused(lambda: KINDS[name].opening().add(nothing, "mine", dry_run=False)) is fault
     assert not house.snapshot()
 
 
 def test_unsealing_takes_one_way_at_a_time(asked: Asked, house: House) -> None:
-    assert refused(lambda: asked_for(asked)) is faults.SLOT_SECRET
-    assert refused(lambda: asked_for(Asked(house.volume, house.seal_key))) is faults.SLOT_SECRET
+    assert refused(lambda: asked_for(asked)) is faults.COMMAND_LINE
+    assert refused(lambda: asked_for(Asked(house.volume, house.seal_key))) is faults.COMMAND_LINE
     assert asked_for(Asked(house.volume, house.seal_key, passphrase=lambda _twice: "")).name == "passphrase"
 
 

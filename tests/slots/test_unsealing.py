@@ -67,8 +67,12 @@ def test_a_lost_key_file_is_told_and_the_passphrase_opens_for_the_life_of_the_pr
     key.rename(tmp_path / "away")
     eventually(appliance, "DEGRADED", "E-SEAL-KEY-GONE")
     assert appliance.status().key_id == before
+    # What a new key encrypts would be lost at the next start; whoever means it must say so.
+    refused = appliance.run("key", "rotate")
+    assert (refused.returncode, refused.stderr.count("E-KEY-WOULD-DIE")) == (5, 1)
+    assert appliance.run("key", "rotate", "--force").returncode == 2
     # Changes go on meanwhile: what is open keeps the ways in.
-    do(appliance, "key", "rotate")
+    do(appliance, "key", "rotate", "--force", "--reason", "the passphrase is tested")
     after = appliance.status().key_id
     assert after != before
 
@@ -182,14 +186,15 @@ def test_what_is_asked_badly_gets_one_line(appliance: Appliance, tmp_path: Path)
     add, kind = ("slot", "add", "--kind"), ("--passphrase-file", str(tmp_path / "short"))
     for arguments, code, fault in (
         ((*add, "passphrase", *kind), 5, "E-SLOT-SECRET"),
-        ((*add, "file"), 5, "E-SLOT-SECRET"),
+        ((*add, "file"), 2, "E-COMMAND-LINE"),
         ((*add, "recovery", "--recipient", "nobody"), 2, "E-BACKUP-RECIPIENT"),
         ((*add, "file", "--key-file", str(tmp_path / "short")), 3, "E-SEAL-KEY-INVALID"),
         ((*add, "file", "--key-file", str(appliance.volume / "mine.key")), 5, "E-SLOT-SECRET"),
         (("slot", "remove", "file"), 5, "E-SLOT-LAST"),
-        (("slot", "remove", "file", "--force"), 2, "E-CONFIG"),
+        (("slot", "remove", "file", "--force"), 2, "E-COMMAND-LINE"),
         (("slot", "test", "nobody"), 5, "E-SLOT-NO-SUCH"),
-        (("unseal",), 5, "E-SLOT-SECRET"),
+        ((*add, "passphrase"), 5, "E-SLOT-SECRET"),
+        (("unseal",), 2, "E-COMMAND-LINE"),
         (("unseal", *kind), 6, "E-SLOT-WRONG"),
         (("node", "join", str(tmp_path / "none")), 5, "E-NODE-BUNDLE"),
         (("node", "join", str(tmp_path / "short")), 5, "E-INVITATION-EXPIRED"),

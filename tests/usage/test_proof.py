@@ -11,6 +11,7 @@ from appliance import faults
 from appliance.faults import KleidiError
 from appliance.usage.counted import Counted
 from appliance.usage.proof import Proof, stored_under
+from appliance.usage.report import Count
 from appliance.usage.tally import Tally
 from tests.usage.values import KEY_ID, PLAIN, kms_v2
 
@@ -26,7 +27,7 @@ def printed(*values: bytes, namespaces: bool = True, finish: bool = True, key_id
         tally.add(b"/registry/secrets/default/%d" % number, value)
     if finish:
         tally.finish(7)
-    return tally.to_json(key_id).encode()
+    return Count.of(tally, key_id).to_json().encode()
 
 
 def changed(document: bytes, **fields: Any) -> bytes:  # noqa: ANN401

@@ -10,7 +10,6 @@ from appliance.age.key_pairs import Recipients
 from appliance.backup.verified import Coverage, Record
 from appliance.faults import KleidiError
 from appliance.keys.keyset import Key
-from appliance.ops.check import may_destroy, may_disable
 from appliance.ops.operations import Command, Outcome, Verb
 from appliance.service.changes import Changes
 from appliance.service.keeper import Keeper
@@ -97,13 +96,15 @@ class Admin:
 
     async def check(self, request: pb.CheckRequest) -> pb.CheckReply:
         stored = request.stored if request.HasField("stored") else None
-        key, found = self.changes.check(request.key, stored)
+        key, found, disable, destroy = self.changes.check(request.key, stored)
         conditions = [pb.Condition(name=one.name, verdict=one.verdict, text=one.text) for one in found]
         return pb.CheckReply(
             key_id=key.id,
             conditions=conditions,
-            may_disable=may_disable(found),
-            may_destroy=may_destroy(found),
+            may_disable=disable.allowed,
+            disable_why=disable.why,
+            may_destroy=destroy.allowed,
+            destroy_why=destroy.why,
         )
 
     async def adopt(self, request: pb.AdoptRequest) -> pb.ChangeReply:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 FIRST = "0" * 64
 # In bytes, without the line break. A change with thirty post-quantum recipients takes a quarter of it.
@@ -29,8 +29,8 @@ _BEGINNING = re.compile(
 class Head:
     """The entry that a chain ends with: its number and its hash; of a log without any, 0 and zeros."""
 
-    seq: int = 0
-    hash: str = FIRST
+    seq: Annotated[int, "its number"] = 0
+    hash: Annotated[str, "SHA-256 over it and the one before"] = FIRST
 
     def to_json(self) -> dict[str, object]:
         return {"seq": self.seq, "hash": self.hash}
