@@ -59,4 +59,4 @@ def rows(settings: Settings) -> list[Row]:
         found = admin.slots(settings.admin_socket).slots
         return [Row(slot.name, slot.kind, dict(slot.values), slot.tested, slot.configured) for slot in found]
 
-    return reach.answered(ask, lambda: on_disk(assembly.storage(settings)))
+    return reach.answered(settings, ask, lambda: on_disk(assembly.storage(settings)))

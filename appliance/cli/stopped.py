@@ -18,6 +18,12 @@ _STATES = {
 }
 
 
+def untold(socket: str, denied: KleidiError) -> Report:
+    """For who may not look: what the kernel refuses tells nothing of the volume, and remedies would harm."""
+    only = Reason.of(denied)
+    return Report(UNKNOWN, only.id, only.reason, socket, reasons=[only])
+
+
 def from_disk(storage: Storage, socket: str, waiting_for: Refusal | None, unanswered: KleidiError) -> Report:
     """What can be told while the server does not answer, which is *unanswered*; nothing is opened."""
     first, header = Reason.of(unanswered), None

@@ -1,5 +1,6 @@
 """A knock at the admin socket: a server that answers, or the one word for why none does."""
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,17 +68,22 @@ def _why(error: grpc.RpcError, path: Path) -> KleidiError:
     try:
         pid = listener(path)
     except PermissionError:
-        return KleidiError(faults.SERVER_DENIED, str(path))
+        return denied(path)
     if pid is None:
         return KleidiError(faults.SERVER_UNREACHABLE, str(path))
-    who = f"{path}, process {pid}" if pid else str(path)
-    match _code(error):
-        case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return KleidiError(faults.SERVER_MUTE, who)
-        case grpc.StatusCode.UNIMPLEMENTED:
-            return KleidiError(faults.SERVER_ELSEWHERE, f"another service answers on {who}")
-        case _:
-            return KleidiError(faults.SERVER_DENIED if pid else faults.SERVER_MUTE, who)
+    code, who = _code(error), f"{path}, process {pid}" if pid else str(path)
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return KleidiError(faults.SERVER_ELSEWHERE, f"another service answers on {who}")
+    if code is not grpc.StatusCode.DEADLINE_EXCEEDED and os.geteuid():
+        return denied(path)
+    # Ours turns root away never.
+    other = pid and code is not grpc.StatusCode.DEADLINE_EXCEEDED
+    return KleidiError(faults.SERVER_ELSEWHERE if other else faults.SERVER_MUTE, who)
+
+
+def denied(path: Path) -> KleidiError:
+    """Of this user, who may not look at *path*."""
+    return KleidiError(faults.SERVER_DENIED, f"you are uid {os.geteuid()}, and {path} is not yours")
 
 
 def listener(path: Path) -> int | None:

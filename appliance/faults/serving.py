@@ -2,7 +2,7 @@
 
 from appliance.faults.fault import Exit, Kind, fault
 
-_W, _D, _A, _X = Kind.WAITING, Kind.DEGRADED, Kind.WARNING, Kind.WRONG
+_W, _D, _A, _X, _R = Kind.WAITING, Kind.DEGRADED, Kind.WARNING, Kind.WRONG, Kind.REFUSED
 
 # A table reads better with a fault in three lines.
 # fmt: off
@@ -69,9 +69,9 @@ SERVER_MUTE = fault("E-SERVER-MUTE", _W, Exit.UNREACHABLE,
 SERVER_ELSEWHERE = fault("E-SERVER-ELSEWHERE", _W, Exit.UNREACHABLE,
     "something serves this volume, but not on this admin socket",
     "Set KLEIDI_ADMIN_SOCKET as that process has it; if a command works on the volume, wait for its end")
-SERVER_DENIED = fault("E-SERVER-DENIED", _W, Exit.UNREACHABLE,
-    "this user is not let in at the admin socket",
-    "Run it as root or as the user that runs the appliance, and check KLEIDI_ADMIN_SOCKET")
+SERVER_DENIED = fault("E-SERVER-DENIED", _R, Exit.REFUSED,
+    "this needs root, or the user that runs the appliance",
+    "Run it with sudo; nothing is known of the server or its volume without")
 SERVER_CUT_OFF = fault("E-SERVER-CUT-OFF", _W, Exit.UNREACHABLE,
     "the server took the command, but went away or fell silent before it answered",
     "Look with `kleidi key list` and `kleidi audit tail` whether it was done, before running it again")

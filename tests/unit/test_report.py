@@ -178,7 +178,7 @@ def test_without_a_server_all_reasons_are_told_and_the_worst_first(aside: Aside)
 )
 def test_only_a_server_that_is_nowhere_is_called_stopped(aside: Aside, fault: Fault, state: str) -> None:
     report = aside.report(KleidiError(fault))
-    assert (report.state, report.reason_id, report.exit) == (state, fault.id, Exit.UNREACHABLE)
+    assert (report.state, report.reason_id, report.exit) == (state, fault.id, fault.exit)
     assert report.generation == 3
 
 
