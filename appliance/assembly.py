@@ -208,7 +208,7 @@ def serve(settings: Settings) -> None:
         slots = Slots(kept, changes, SlotChanges(ours), seal_key_watch, admin.changed)
         operators = admin.handler(nodes.methods(), slots.methods())
         by_hand = speaks_grpc(operators, largest=limits.BY_HAND)
-        probed = health.routes(kept.standing)
+        probed = health.routes(kept.standing, admin.status_json)
         await run(
             kept,
             [

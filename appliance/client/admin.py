@@ -25,7 +25,10 @@ _CHANGE_SECONDS = 120.0
 def ask(socket: Path) -> Report:
     """The running server's own report. Raises why there is none: E-SERVER-UNREACHABLE and its kin."""
     with dialled(socket) as stub:
-        reply = greet(stub, socket)
+        return read_report(greet(stub, socket))
+
+
+def read_report(reply: admin_pb2.ReportReply) -> Report:
     return Report(
         state=reply.state,
         reason_id=reply.reason_id,

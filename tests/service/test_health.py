@@ -20,9 +20,10 @@ from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.keys.keyset import Key, KeySet, KeyState
 from appliance.service import health
-from appliance.service.sockets.http import speaks_http
+from appliance.service.sockets.http import Routes, speaks_http
 from appliance.service.sockets.listener import Listener
 from appliance.service.standing import Standing
+from tests.service.asked import connect, get, received, send
 from tests.service.running import until
 
 PROBE = Path(__file__).parents[2] / "appliance" / "probe.py"
@@ -48,8 +49,11 @@ class Answering:
         self.path = path
         self.standing = OPERATIONAL
         self.loop = asyncio.new_event_loop()
-        self.health = Listener(path, 0o600, None, speaks_http(health.routes(lambda: self.standing)))
+        self.health = Listener(path, 0o600, None, speaks_http(self._routes()))
         self._thread = threading.Thread(target=self.loop.run_forever)
+
+    def _routes(self) -> Routes:
+        return health.routes(lambda: self.standing, lambda: '{"state": "as it is"}')
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -66,37 +70,13 @@ class Answering:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
 
     def connect(self) -> socket.socket:
-        caller = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        caller.settimeout(20)
-        try:
-            caller.connect(str(self.path))
-        except OSError:
-            caller.close()
-            raise
-        return caller
+        return connect(self.path)
 
     def send(self, request: bytes) -> bytes:
-        """All that comes back until the other side closes."""
-        with self.connect() as caller:
-            with contextlib.suppress(BrokenPipeError):  # refused before it was read
-                caller.sendall(request)
-            return received(caller)
+        return send(self.path, request)
 
     def get(self, path: str) -> tuple[int, str]:
-        head, _, body = (
-            self.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()).decode().partition("\r\n\r\n")
-        )
-        assert f"Content-Length: {len(body)}" in head
-        assert "Connection: close" in head
-        return int(head.split()[1]), body
-
-
-def received(caller: socket.socket) -> bytes:
-    answer = b""
-    with contextlib.suppress(ConnectionResetError):
-        while piece := caller.recv(65536):
-            answer += piece
-    return answer
+        return get(self.path, path)
 
 
 @pytest.fixture
@@ -137,6 +117,34 @@ def test_alive_in_every_state_and_ready_only_when_all_is_well(
 
 
 @every_state
+def test_in_words_it_tells_what_hurts_calls_from_what_only_warns(
+    answering: Answering, standing: Standing, state: str, fault: Fault
+) -> None:
+    answering.standing = standing
+    warned = f"[+]serving ok\n[!]{fault.id} warned: {fault}\n"
+    told = warned if state == "DEGRADED" else f"[-]{fault.id} failed: {fault}\n"
+    assert answering.get("/readyz?verbose") == (503, f"{told}readyz check failed\n")
+    answering.standing = OPERATIONAL
+    assert answering.get("/readyz?verbose") == (200, "[+]serving ok\nreadyz check passed\n")
+
+
+def test_several_reasons_are_all_told_worst_first(answering: Answering) -> None:
+    unreadable, gone = faults.KEY_UNREADABLE, faults.SEAL_KEY_GONE
+    answering.standing = Standing(unreadable, keyset=KEYSET).told((gone, "a detail for operators"))
+    assert answering.get("/readyz") == (503, f"DEGRADED {unreadable} {gone}\n")
+    lines = ["[+]serving ok", f"[-]{unreadable.id} failed: {unreadable}", f"[!]{gone.id} warned: {gone}"]
+    assert answering.get("/readyz?verbose") == (503, "\n".join([*lines, "readyz check failed", ""]))
+    said = probe("--ready", answering.path)
+    assert (said.returncode, said.stdout) == (1, f"DEGRADED {unreadable} {gone}\n")
+
+
+def test_the_status_is_there_as_json(answering: Answering) -> None:
+    answer = answering.send(b"GET /status.json HTTP/1.1\r\n\r\n")
+    assert b"\r\nContent-Type: application/json\r\n" in answer
+    assert answering.get("/status.json") == (200, '{"state": "as it is"}\n')
+
+
+@every_state
 def test_the_probe_says_what_status_would(
     answering: Answering, standing: Standing, state: str, fault: Fault
 ) -> None:
@@ -158,7 +166,7 @@ def test_the_probe_succeeds_when_all_is_well(answering: Answering) -> None:
         (b"GET /metrics HTTP/1.1\r\n\r\n", 404),
         (b"GET / HTTP/1.1\r\n\r\n", 404),
         (b"GET /readyz/ HTTP/1.1\r\n\r\n", 404),
-        (b"GET /readyz?verbose HTTP/1.1\r\n\r\n", 404),
+        (b"GET /readyz?exclude HTTP/1.1\r\n\r\n", 404),
         (b"GET /../livez HTTP/1.0\r\n\r\n", 404),
         (b"POST /livez HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody", 405),
         (b"HEAD /livez HTTP/1.1\r\n\r\n", 405),
@@ -245,7 +253,7 @@ def test_a_socket_that_was_removed_comes_back(answering: Answering) -> None:
 
 
 def test_a_second_server_leaves_the_first_one_its_socket(answering: Answering) -> None:
-    second = Listener(answering.path, 0o600, None, speaks_http(health.routes(Standing)))
+    second = Listener(answering.path, 0o600, None, speaks_http(health.routes(Standing, str)))
     with pytest.raises(KleidiError) as caught:
         answering.run(second.open())
     assert caught.value.fault is faults.SOCKET_IN_USE

@@ -8,6 +8,7 @@ import grpc
 from appliance import faults
 from appliance.age.key_pairs import Recipients
 from appliance.backup.verified import Coverage, Record
+from appliance.client.admin import read_report
 from appliance.faults import KleidiError
 from appliance.keys.keyset import Key
 from appliance.ops.operations import Command, Outcome, Verb
@@ -51,6 +52,14 @@ class Admin:
         return service("kleidi.admin.v1.Admin", methods, self.observer, largest=LARGEST, frank=True)
 
     async def report(self, _request: pb.ReportRequest) -> pb.ReportReply:
+        return self.told()
+
+    def status_json(self) -> str:
+        """What `kleidi status --output json` would print now."""
+        return read_report(self.told()).to_json()
+
+    def told(self) -> pb.ReportReply:
+        """How things stand, at once."""
         standing = self.keeper.standing()
         reply = pb.ReportReply(
             state=standing.state,

@@ -22,12 +22,16 @@ _MOST_CALLERS = 64
 _REQUEST = re.compile(rb"([A-Z]{1,16}) (/[!-~]*) HTTP/1\.[01]")
 
 
+TEXT, JSON = "text/plain; charset=utf-8", "application/json"
+
+
 @dataclass(frozen=True)
 class Answer:
-    """*text* without the line break that ends it."""
+    """*text* without the line break that ends it; *form* is its Content-Type."""
 
     text: str
     status: HTTPStatus = HTTPStatus.OK
+    form: str = TEXT
 
 
 # What is answered at each path; made anew for every request, on the event loop.
@@ -100,6 +104,6 @@ def _message(answer: Answer) -> bytes:
     status, body = answer.status, f"{answer.text}\n"
     allow = "Allow: GET\r\n" if status is HTTPStatus.METHOD_NOT_ALLOWED else ""
     return (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {answer.form}\r\n"
         f"Content-Length: {len(body.encode())}\r\n{allow}Connection: close\r\n\r\n{body}"
     ).encode()
