@@ -59,18 +59,25 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
 async def _look_after(listener: Listener, keeper: Keeper) -> None:
     await _open(listener, keeper)
     event(logging.INFO, "listening", socket=listener.path)
-    taken = ""
+    before: Fault | None = None
     while True:
-        before = taken
-        try:
-            taken = await listener.keep(_LOOK_SECONDS, _GRACE_SECONDS)
-        except KleidiError as error:
-            event(logging.ERROR, str(error))
-            continue
-        if taken:
-            keeper.remark(faults.SOCKET_TAKEN, taken)
-        elif before:  # only our own remark, not another listener's
-            keeper.withdraw(faults.SOCKET_TAKEN)
+        lost = await _lost(listener)
+        if before and (lost is None or lost.fault is not before):
+            keeper.withdraw(before)  # only our own remark, not another listener's
+        before = lost.fault if lost else None
+        if lost:
+            keeper.remark(lost.fault, lost.detail)
+
+
+async def _lost(listener: Listener) -> KleidiError | None:
+    """Look after the path once: why nobody finds us there, if so."""
+    try:
+        taken = await listener.keep(_LOOK_SECONDS, _GRACE_SECONDS)
+    except KleidiError as error:
+        if error.fault.kind is not faults.Kind.WARNING:
+            raise
+        return error
+    return KleidiError(faults.SOCKET_TAKEN, taken) if taken else None
 
 
 async def _open(listener: Listener, keeper: Keeper) -> None:

@@ -27,6 +27,9 @@ _WORST_FIRST = (
     faults.KEY_UNREADABLE,
     faults.VOLUME_GONE,
     faults.ROLLED_BACK,
+    faults.SOCKET_DIRECTORY,
+    faults.SOCKET_OWNER,
+    faults.SOCKET_GROUP,
     faults.SOCKET_TAKEN,
     faults.SEAL_KEY_GONE,
 )

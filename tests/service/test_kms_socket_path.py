@@ -4,13 +4,13 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from appliance import faults
 from appliance.faults import KleidiError
+from appliance.service.sockets.listener import Listener
 from proto.kmsv2 import api_pb2 as pb
 from tests.service.client import Client, connected
 from tests.service.conftest import Start
@@ -155,26 +155,30 @@ def answers(path: Path) -> bool:
         return visitor.connect_ex(str(path)) == 0
 
 
-def test_a_directory_at_our_path_leaves_no_litter_and_is_survived(
-    client: Client, path: Path, journal: Journal
+def test_a_directory_at_our_path_is_told_of_leaves_no_litter_and_is_survived(
+    client: Client, running: Running, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tries: list[Path] = []
+    keep = Listener.keep
+
+    async def counted(listener: Listener, seconds: float, grace: float) -> str:
+        tries.append(listener.path)
+        return await keep(listener, seconds, grace)
+
+    monkeypatch.setattr(Listener, "keep", counted)
     assert client.status().healthz == "ok"
     path.unlink()
     path.mkdir()
     (path / "in the way").touch()
-    for _ in range(3):
-        complaints = len(journal.lines(level="error"))
-        until(partial(_more_errors, journal, complaints), "one more try")
-        assert client.open(client.encrypt(b"seed")) == b"seed"
+    running.wait_for("DEGRADED", faults.SOCKET_OWNER.id)
+    until(lambda: tries.count(path) > 3, "it tried again and again")
+    assert client.open(client.encrypt(b"seed")) == b"seed"
     assert len(names(path)) <= 3
     shutil.rmtree(path)
     until(path.is_socket, "the path is back")
     assert_serves(path)
     assert names(path) == ["kms.sock", "kms.sock.lock"]
-
-
-def _more_errors(journal: Journal, than: int) -> bool:
-    return len(journal.lines(level="error")) > than
+    running.wait_for("OPERATIONAL")
 
 
 def test_while_calls_end_after_sigterm_the_path_stays_away(
