@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+from appliance.endpoint import HEALTH_NAME
 from appliance.keys.envelope import NONCE_SIZE, Envelope, associated_data
 from appliance.keys.keyset import Key, KeySet, KeyState
 from appliance.nodes.cluster import Cluster
@@ -13,14 +14,17 @@ from appliance.nodes.invitation import Invitations
 from appliance.ops.operations import Operations
 from appliance.ops.workshop import Workshop
 from appliance.provision.plan import Policy, Refusal
+from appliance.service import health
 from appliance.service.changes import Changes
 from appliance.service.keeper import Keeper
 from appliance.service.opened import OpenToken
 from appliance.service.rpc.admin import LARGEST, Admin
 from appliance.service.rpc.kms import KeyManagement
 from appliance.service.rpc.nodes import Nodes
+from appliance.service.seal_key_watch import SealKeyWatch
 from appliance.service.server import Work
 from appliance.service.sockets.binding import speaks_grpc
+from appliance.service.sockets.http import speaks_http
 from appliance.service.sockets.listener import Listener
 from appliance.service.sockets.peercred import guarded
 from appliance.service.tripwire import Tripwire
@@ -57,6 +61,7 @@ class Scene:
         self.root = root
         self.socket = root / "run" / "kms.sock"
         self.admin = root / "admin" / "admin.sock"
+        self.health = self.admin.with_name(HEALTH_NAME)
         self.engine = FakeEngine(waits=waits)
         self.waiting_for: Refusal | None = None
         self.volume = Volume(root / "volume")
@@ -127,6 +132,13 @@ class Scene:
                     self.socket, options.get("mode", 0o660), options.get("gid"), speaks_grpc(kms.handler())
                 ),
                 Listener(self.admin, 0o600, None, guarded(by_hand)),
+                Listener(
+                    self.health, 0o600, None, speaks_http(health.routes(keeper.standing, admin.status_json))
+                ),
             ],
-            [VolumeWatch(keeper, storage, changes.catch_up).run, tripwire.run],
+            [
+                VolumeWatch(keeper, storage, changes.catch_up).run,
+                SealKeyWatch(keeper, storage).run,
+                tripwire.run,
+            ],
         )

@@ -80,7 +80,8 @@ def test_the_life_of_the_token_is_logged_once_each(running: Running, journal: Jo
     for message in ("token open", "serving", "stopping"):
         assert len(journal.lines(msg=message, level="info")) == 1
     listening = [line["socket"] for line in journal.lines(msg="listening", level="info")]
-    assert sorted(listening) == sorted([str(running.scene.socket), str(running.scene.admin)])
+    sockets = (running.scene.socket, running.scene.admin, running.scene.health)
+    assert sorted(listening) == sorted(map(str, sockets))
     assert journal.lines(msg="serving", key_id=running.scene.key().id, to="OPERATIONAL")
 
 
