@@ -297,6 +297,14 @@ CASES = [
         disk=(faults.SEAL_KEY_MISSING,),
     ),
     Case(
+        "seal key gone, anchor damaged",
+        "DEGRADED",
+        (faults.SEAL_KEY_GONE, faults.ANCHOR_UNREADABLE),
+        then=both(away(seal_key), damage_anchor),
+        heal=both(mend_anchor, back(seal_key)),
+        disk=(faults.SEAL_KEY_MISSING, faults.ANCHOR_UNREADABLE),
+    ),
+    Case(
         "a retired key unreadable, volume rolled back",
         "DEGRADED",
         (faults.KEY_UNREADABLE, faults.ROLLED_BACK),

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.service.journal import Journal
+from tests.service.running import Running, until
+from tests.states.cases import Case
 from tests.states.ground import Ground
 from tests.states.typist import Typist
 
@@ -17,7 +19,7 @@ NOBODY = 65534
 
 
 @pytest.fixture(autouse=True)
-def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     for room in ("server", "seal_key_watch", "volume_watch"):
         monkeypatch.setattr(f"appliance.service.{room}._LOOK_SECONDS", 0.05)
 
@@ -37,6 +39,29 @@ def ground(journal: Journal) -> Iterator[Ground]:
     yield ground
     shutil.rmtree(ground.root, ignore_errors=True)
     assert not [secret for secret in ground.secrets if secret in journal.text]
+
+
+@pytest.fixture
+def running(ground: Ground, case: Case) -> Iterator[Running]:
+    """A server that stands as the case says."""
+    if case.first:
+        case.first(ground)
+    running = Running(ground)
+    if case.then:
+        running.wait_for("OPERATIONAL")
+        case.then(ground)
+    try:
+        until(lambda: stands(running) == (case.state, case.ids), f"{case.state} {case.ids}")
+        yield running
+    finally:
+        running.stop()
+        while ground.strangers:
+            ground.strangers.pop().close()
+
+
+def stands(running: Running) -> tuple[str, list[str]]:
+    report = running.report()
+    return report.state, [reason.id for reason in report.reasons]
 
 
 @pytest.fixture(scope="module")

@@ -1,42 +1,16 @@
 """However it stands, every surface that can know says the same of it, and none says what is not so."""
 
 import json
-from collections.abc import Iterator
-
-import pytest
 
 from appliance import faults
 from appliance.faults import Exit, Kind
 from tests.service.journal import Journal
 from tests.service.running import Running, until
 from tests.states.cases import Case, every_case
-from tests.states.conftest import NOBODY
+from tests.states.conftest import NOBODY, stands
 from tests.states.ground import Ground
 from tests.states.surfaces import ids_in, probes, told, wire
 from tests.states.typist import Typist
-
-
-@pytest.fixture
-def running(ground: Ground, case: Case) -> Iterator[Running]:
-    """A server that stands as the case says."""
-    if case.first:
-        case.first(ground)
-    running = Running(ground)
-    if case.then:
-        running.wait_for("OPERATIONAL")
-        case.then(ground)
-    try:
-        until(lambda: stands(running) == (case.state, case.ids), f"{case.state} {case.ids}")
-        yield running
-    finally:
-        running.stop()
-        while ground.strangers:
-            ground.strangers.pop().close()
-
-
-def stands(running: Running) -> tuple[str, list[str]]:
-    report = running.report()
-    return report.state, [reason.id for reason in report.reasons]
 
 
 def code_of(case: Case) -> Exit:
