@@ -26,7 +26,7 @@ def answered(settings: Settings, ask: Callable[[], T], otherwise: Callable[[], T
     except KleidiError as error:
         if error.fault is not faults.SERVER_UNREACHABLE:
             raise
-    if hindrance := _shut_out(settings) or _elsewhere(settings):
+    if hindrance := _shut_out(settings) or _elsewhere(settings, _holder(settings)):
         raise hindrance
     return otherwise()
 
@@ -35,6 +35,7 @@ def carried_out(settings: Settings, ask: Callable[[], T], work: Callable[[Opened
     """What the server answers, or *work* on the volume, with its lock in our own hand."""
 
     def by_hand() -> T:
+        _demand_sealed(settings)
         with assembly.offline(settings) as (opened, operations):
             return work(opened, operations)
 
@@ -50,11 +51,23 @@ def report(settings: Settings) -> Report:
     except KleidiError as error:
         unanswered = error
         if error.fault is faults.SERVER_UNREACHABLE:
-            unanswered = _shut_out(settings) or _elsewhere(settings) or error
+            # The socket alone is no proof for a verb: this volume may be a copy beside a live one.
+            who = _holder(settings) or holder.of_socket(settings.socket)
+            unanswered = _shut_out(settings) or _elsewhere(settings, who) or error
         if unanswered.fault is faults.SERVER_DENIED:
             return untold(str(settings.socket), unanswered)
         waiting_for = assembly.waiting_for(settings)
         return from_disk(assembly.storage(settings), str(settings.socket), waiting_for, unanswered)
+
+
+def _demand_sealed(settings: Settings) -> None:
+    """Raise why there is nothing to work on, in the same words as `kleidi status`."""
+    refusal = assembly.waiting_for(settings)
+    if refusal is None:
+        return
+    if refusal.fault is faults.PROVISIONING:  # nobody is making one
+        raise KleidiError(faults.SERVER_UNREACHABLE, "the volume is empty and may get its first key")
+    raise KleidiError(refusal.fault, refusal.detail)
 
 
 def _shut_out(settings: Settings) -> KleidiError | None:
@@ -73,9 +86,12 @@ def _shut_out(settings: Settings) -> KleidiError | None:
     return None if os.access(volume, os.R_OK | os.X_OK) else denied(volume)
 
 
-def _elsewhere(settings: Settings) -> KleidiError | None:
+def _holder(settings: Settings) -> str:
+    return assembly.storage(settings).volume.holder()
+
+
+def _elsewhere(settings: Settings, who: str) -> KleidiError | None:
     """That somebody is at work here, although nobody listens where we asked."""
-    who = assembly.storage(settings).volume.holder() or holder.of_socket(settings.socket)
     if not who:
         return None
     detail = f"{who} holds the volume or its socket; nobody listens on {settings.admin_socket}"

@@ -45,6 +45,11 @@ class Case:
         return self.state in ("OPERATIONAL", "DEGRADED")
 
     @property
+    def holds(self) -> bool:
+        """Whether the lock of what is at the volume's path is the server's."""
+        return faults.VOLUME_GONE not in self.reasons
+
+    @property
     def reached(self) -> bool:
         """Whether the API server's path leads to us: a socket that is another's or nowhere is not asked."""
         return not {faults.SOCKET_TAKEN, faults.SOCKET_DIRECTORY} & set(self.reasons)
