@@ -1,6 +1,5 @@
 """docs/backup.md does what it says: its blocks are run in order, in one shell, beside a running appliance."""
 
-import re
 import secrets
 import shutil
 import subprocess
@@ -8,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance import faults
+from tests.docs.pages import DOCS, to_run
 from tests.rig import BIN, Appliance
-from tests.volume.house import CHECKOUT
 
-DOCUMENT = CHECKOUT / "docs" / "backup.md"
-RUN = re.compile(r"^```sh run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = [DOCS / "backup.md"]
 TOOLS = ("age", "age-keygen", "softhsm2-util", "pkcs11-tool")
 
 
@@ -21,7 +18,7 @@ def test_its_commands_run(tmp_path: Path) -> None:
     for tool in TOOLS:
         if shutil.which(tool) is None:
             pytest.fail(f"{tool} is missing: run `make test`, which installs it", pytrace=False)
-    blocks = RUN.findall(DOCUMENT.read_text())
+    blocks = to_run(PAGES[0])
     assert len(blocks) >= 7
     script = tmp_path / "blocks.sh"
     script.write_text("\n".join(blocks))
@@ -48,8 +45,3 @@ def test_its_commands_run(tmp_path: Path) -> None:
     assert key_id in ended.stdout
     assert "1 primary b'kleidi known-answer plaintext v1'" in ended.stdout
     assert not aside.exists()
-
-
-def test_it_names_errors_that_there_are() -> None:
-    known = {fault.id for fault in faults.every()}
-    assert set(re.findall(r"E-[A-Z]+(?:-[A-Z]+)*", DOCUMENT.read_text())) <= known

@@ -2,17 +2,15 @@
 
 import os
 import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.install.test_documents import RUN, dead_links
-from tests.reference import CHECKOUT
+from tests.docs.pages import DOCS, run, to_run
 from tests.rig import BIN, Appliance
 
-PAGE = CHECKOUT / "docs" / "high-availability.md"
+PAGES = [DOCS / "high-availability.md"]
 POLICIES = {"one": "auto", "two": "join", "three": "join"}
 
 
@@ -39,20 +37,4 @@ def path(tmp_path: Path) -> Iterator[str]:
 
 
 def test_its_commands_run(path: str, tmp_path: Path) -> None:
-    blocks = RUN.findall(PAGE.read_text())
-    assert len(blocks) >= 7
-    for block in blocks:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", block],
-            cwd=tmp_path,
-            env={**os.environ, "PATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
-
-
-def test_its_links_lead_somewhere() -> None:
-    assert dead_links(PAGE) == []
+    run(to_run(PAGES[0]), tmp_path, {**os.environ, "PATH": path})
