@@ -11,8 +11,14 @@ if __name__ == "__main__":
     # while the rest is imported would be lost, and the pod killed after its whole grace period.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
-import argparse
 import os
+
+from appliance import waiting_room
+
+# The first thing of all: the API server may be dialling already.
+ROOM = waiting_room.opened(os.environ) if __name__ == "__main__" else None
+
+import argparse
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +35,7 @@ from supervisor.supervisord import Supervisor
 from appliance import private
 from appliance.output import Lines, write
 
+RUNNING = SupervisorStates.RUNNING
 Untyped = Any  # supervisor has no types
 
 CONFIG = "/usr/share/kleidi/supervisord.conf"  # where the image has it; a checkout names its own
@@ -41,6 +48,7 @@ class Foreground(ServerOptions):  # type: ignore[misc]  # supervisor has no type
     """supervisord's options for a life as PID 1."""
 
     exit_code = os.EX_OK
+    room: waiting_room.WaitingRoom | None = None
     reaped: tuple[int | None, int | None] = (None, None)
 
     def make_logger(self) -> None:
@@ -117,6 +125,8 @@ class Conductor:
         process = event.process
         pid, status = self._options.reaped
         ended = pid == process.pid and status is not None  # otherwise it could not even be spawned
+        if self._options.room and process.config.name == "kms" and self._options.mood == RUNNING:
+            self._options.room.admit()
         if ended and os.waitstatus_to_exitcode(status) == USAGE:
             self._end(USAGE, f"program {process.config.name} ended with {USAGE} (configuration); see the log")
         elif process.config.startsecs:
@@ -128,7 +138,7 @@ class Conductor:
 
     def _end(self, code: int, reason: str) -> None:
         # Stopping gives up programs that wait for their next try, which is no failure (process.py, stop_all).
-        if self._options.mood != SupervisorStates.RUNNING:
+        if self._options.mood != RUNNING:
             return
         self._options.exit_code = code
         self._options.mood = SupervisorStates.SHUTDOWN
@@ -183,14 +193,20 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ["SUPERVISOR_PID"] = str(os.getpid())  # the programs end with us: appliance/supervised.py
     with control_directory():
         options = Foreground()
+        options.room = ROOM
         options.realize(["--nodaemon", "--configuration", config], doc=__doc__)
         options.first = True
         options.test = False
         os.umask(options.umask)  # supervisord applies its umask only when it daemonizes (options.py)
         # Once, not in a loop as supervisord's own main(): a hangup then ends us like any other signal,
         # instead of starting everything again on a terminal that has gone.
-        with suppress(ExitNow):
+        try:
             Supervisor(options).main()
+        except ExitNow:
+            pass
+        finally:
+            if ROOM:
+                ROOM.close()
         return options.exit_code
 
 

@@ -7,6 +7,8 @@ from urllib.parse import unquote, urlsplit
 _MAX_SIZE = 107
 # The server binds under a hidden name of this many characters in the same directory first.
 HIDDEN_NAME_SIZE = 7
+# Where the API server finds us by default.
+KMS_SOCKET = Path("/run/kleidi/kms.sock")
 # The name of the socket for probes, beside the admin socket.
 HEALTH_NAME = "health.sock"
 

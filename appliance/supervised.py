@@ -22,6 +22,11 @@ def end_together() -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
+def started_us(pid: int) -> bool:
+    """Whether *pid* is the supervisor that we run under."""
+    return pid > 0 and os.environ.get(_SUPERVISOR, "") == str(pid) and os.getppid() == pid
+
+
 def _lives(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from appliance.age.key_pairs import Recipients
-from appliance.endpoint import HEALTH_NAME, socket_path
+from appliance.endpoint import HEALTH_NAME, KMS_SOCKET, socket_path
 from appliance.faults import KleidiError
 from appliance.keys.key_id import LINEAGE
 from appliance.provision.plan import Policy
@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         None, description="The only lineage to serve, where no anchor can be written."
     )
     socket: SocketPath = Field(
-        Path("/run/kleidi/kms.sock"),
+        KMS_SOCKET,
         description="Where the API server finds us: a path, or the endpoint as `unix:///path`.",
     )
     socket_mode: Mode = Field(

@@ -10,9 +10,10 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from appliance import faults, holder
+from appliance import faults, holder, supervised
 from appliance.endpoint import HIDDEN_NAME_SIZE
 from appliance.faults import KleidiError
+from appliance.peer import peer
 from appliance.service.sockets.binding import Bind, Bound
 from appliance.volume import durable
 
@@ -147,7 +148,9 @@ def _removed_unless_done(path: Path) -> Iterator[None]:
 
 
 def _answers(path: Path) -> bool:
+    """Somebody else; our own supervisor only keeps the place for us (waiting_room.py)."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         # Never waits: the event loop runs this. A live program with a full queue says EAGAIN at once.
         probe.setblocking(False)
-        return probe.connect_ex(str(path)) in (0, errno.EAGAIN)
+        found = probe.connect_ex(str(path))
+        return found == errno.EAGAIN or (found == 0 and not supervised.started_us(peer(probe).pid))
