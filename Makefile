@@ -62,7 +62,7 @@ check: $(ready)  ## formatting, lint, types, import rules, generated code, lock 
 		cd "$$scratch" && for file in $$(find proto -type f); do \
 		cmp -s "$$file" "$(CURDIR)/$$file" || { echo "$$file is not what its .proto says; run make proto"; exit 1; }; done
 	@$(bin)/python .ci/tidy
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/packages .ci/secretserver container/{base,bill,build,engine,lay-out,size,up} container/*.sh; fi
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/packages .ci/secretserver container/{base,bill,build,engine,lay-out,size,up} container/*.sh container/manifests/podman/kleidi; fi
 
 # Of the volume not the audit log, which is cut and traced at every step, nor the odd files, a command each.
 .PHONY: quick

@@ -45,8 +45,8 @@ sbom: image  ## copy the image's bill of materials (CycloneDX) and its list of l
 	@ls -l dist/sbom.cdx.json dist/licences.txt
 
 .PHONY: up
-up: image  ## run the image with podman, its state in named volumes
-	@container/up
+up: image  ## run the image with podman, its state in named volumes; writes RUN_DIR/podman/kleidi
+	@RUN_DIR='$(RUN_DIR)' container/up
 
 .PHONY: down
 down:  ## stop and remove that container; its volumes, and so its keys, stay

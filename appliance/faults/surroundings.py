@@ -30,6 +30,12 @@ ETCDCTL_INVALID = fault("E-ETCDCTL-INVALID", _M, Exit.ERROR,
     "Take it again, without --limit and --keys-only")
 
 # Installing on a node
+CONTAINER_NONE = fault("E-CONTAINER-NONE", _W, Exit.UNREACHABLE,
+    "no container of kleidi that could be seen runs on this machine",
+    "Be root; look at `crictl ps -a` or `podman ps -a`, then at the container's log")
+CONTAINER_SEVERAL = fault("E-CONTAINER-SEVERAL", _R, Exit.REFUSED,
+    "several containers of kleidi run on this machine",
+    "Stop all but one, or run kleidi in the one that is meant with `crictl exec` or `podman exec`")
 INSTALL_DISTRIBUTION = fault("E-INSTALL-DISTRIBUTION", _C, Exit.USAGE,
     "it cannot be told what runs this node's control plane",
     "Name it with --distribution")

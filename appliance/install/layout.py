@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from appliance.manifests import api_server, host, k3s, kubeadm, podman, rke2
+from appliance.manifests import api_server, command, host, k3s, kubeadm, podman, rke2
 from appliance.manifests.description import Description
 from appliance.manifests.distribution import Distribution, files
 
@@ -14,10 +14,12 @@ OURS = "Written by `kleidi manifests`"
 # By distribution: manifest, path on the node, mode. The last one is what starts the appliance.
 _PLACES: dict[Distribution, tuple[tuple[str, str, int], ...]] = {
     Distribution.KUBEADM: (
+        (command.NAME, command.PATH, 0o755),
         (host.TMPFILES_NAME, host.TMPFILES, 0o644),
         ("pod.yaml", f"{kubeadm.POD_DIRECTORY}/kleidi.yaml", 0o600),
     ),
     Distribution.RKE2: (
+        (command.NAME, command.PATH, 0o755),
         (host.TMPFILES_NAME, host.TMPFILES, 0o644),
         ("config.yaml", rke2.CONFIG, 0o600),
         ("pod.yaml", rke2.MASTER_COPY, 0o600),
@@ -25,10 +27,14 @@ _PLACES: dict[Distribution, tuple[tuple[str, str, int], ...]] = {
         ("pod.yaml", f"{rke2.POD_DIRECTORY}/kleidi.yaml", 0o600),
     ),
     Distribution.K3S: (
+        (command.NAME, command.PATH, 0o755),
         ("config.yaml", k3s.CONFIG, 0o600),
         ("kleidi.container", podman.QUADLET, 0o644),
     ),
-    Distribution.PODMAN: (("kleidi.container", podman.QUADLET, 0o644),),
+    Distribution.PODMAN: (
+        (command.NAME, command.PATH, 0o755),
+        ("kleidi.container", podman.QUADLET, 0o644),
+    ),
 }
 
 
@@ -38,6 +44,8 @@ class Place:
     text: str
     mode: int
     gid: int = 0
+    # Whether the appliance needs it. What it does without never stands in the way of an installation.
+    needed: bool = True
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,11 @@ def configuration(described: Description) -> Place:
 def places(distribution: Distribution, described: Description) -> Iterator[Place]:
     texts = files(distribution, described)
     for name, path, mode in _PLACES[distribution]:
-        yield Place(path, texts[name], mode)
+        yield Place(path, texts[name], mode, needed=needed(path))
+
+
+def needed(path: str) -> bool:
+    return path != command.PATH
 
 
 def every_path() -> list[str]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import re
 import stat
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from appliance.volume.slot import KeyFileState
 
 _ROLE = re.compile(r"^[^#\n]*\bKLEIDI_PROVISION\b\W+(?:value\W+)?(auto|join)\b", re.MULTILINE)
 _PERMISSIONS = 0o7777
+_NOT_OURS = "it is not ours"
 # In bytes.
 _MOST = 1024 * 1024
 # A directory, a device or a FIFO; a file in the way of a directory; something huge (regular.py).
@@ -77,7 +79,7 @@ class Node:
 
     def _check_role(self, places: list[Place], role: Role) -> None:
         for place in places:
-            if role is Role.FIRST and self._role(place.path) == Role.JOIN:
+            if place.needed and role is Role.FIRST and self._role(place.path) == Role.JOIN:
                 raise KleidiError(faults.INSTALL_ROLE, str(self._at(place.path)))
 
     def _role(self, path: str) -> str:
@@ -99,7 +101,7 @@ class Node:
         So a node that was installed for the wrong role can be installed anew. One that makes its key itself
         may do so at any moment.
         """
-        waits = Role.JOIN in map(self._role, layout.every_path())
+        waits = Role.JOIN in map(self._role, filter(layout.needed, layout.every_path()))
         ours = self._read(described.encryption_config) in (None, layout.configuration(described).text)
         return waits and ours and not in_use.is_told_by_others(self._node)
 
@@ -156,20 +158,41 @@ class Node:
             yield Show(path, place.mode, place.gid)
 
     def _place(self, place: Place) -> Iterator[Step]:
-        text = self._read(place.path)
         path = self._at(place.path)
+        if not place.needed and (reason := self._why_not(place.path)):
+            yield Keep(path, reason)
+            return
+        text = self._read(place.path)
         if text is not None and OURS not in text:
             raise KleidiError(faults.INSTALL_OCCUPIED, str(path))
         if text != place.text or path.stat().st_mode & _PERMISSIONS != place.mode:
             yield Write(path, place.text, place.mode, replaces=text is not None)
 
+    def _why_not(self, path: str) -> str:
+        """What speaks against writing a file that can be done without."""
+        if self._is_ours(path) is False:
+            return _NOT_OURS
+        above = self._at(path).parent
+        while not above.exists():
+            above = above.parent
+        return "its file system is read-only" if os.statvfs(above).f_flag & os.ST_RDONLY else ""
+
+    def _is_ours(self, path: str) -> bool | None:
+        """None where there is nothing."""
+        if not layout.needed(path):
+            place = self._at(path)
+            if place.is_symlink() or (place.exists() and not place.is_file()):
+                return False
+        text = self._read(path)
+        return None if text is None else OURS in text
+
     def _departures(self) -> Iterator[Step]:
         for path in layout.every_path():
-            text = self._read(path)
-            if text is not None and OURS in text:
-                yield Remove(self._at(path))
-            elif text is not None:
-                yield Keep(self._at(path), "it is not ours")
+            match self._is_ours(path):
+                case True:
+                    yield Remove(self._at(path))
+                case False:
+                    yield Keep(self._at(path), _NOT_OURS)
 
     def _remains(self, described: Description) -> Iterator[Step]:
         reasons = {

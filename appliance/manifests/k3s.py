@@ -6,7 +6,7 @@ Versions with k3s-io/k3s#14635 can run the static pod, which is written, too.
 
 from string import Template
 
-from appliance.manifests import api_server, podman
+from appliance.manifests import api_server, command, podman
 from appliance.manifests.description import CONFIG_NAME, Description
 from appliance.manifests.pod import static_pod
 
@@ -27,4 +27,5 @@ def files(described: Description) -> dict[str, str]:
         "kleidi.container": podman.quadlet(described, before="k3s.service"),
         "pod.yaml": static_pod(described),
         CONFIG_NAME: api_server.configuration(described),
+        command.NAME: command.text(),
     }

@@ -1,6 +1,6 @@
 """kubeadm: a pod for /etc/kubernetes/manifests, and the API server's part of ClusterConfiguration."""
 
-from appliance.manifests import api_server, host
+from appliance.manifests import api_server, command, host
 from appliance.manifests.description import CONFIG_NAME, Description
 from appliance.manifests.pod import static_pod
 
@@ -13,6 +13,7 @@ def files(described: Description) -> dict[str, str]:
         "pod.yaml": static_pod(described),
         host.TMPFILES_NAME: host.tmpfiles(described),
         CONFIG_NAME: api_server.configuration(described),
+        command.NAME: command.text(),
     }
     for version in VERSIONS:
         note = f"# {described.headline} Merge it into your own: kubeadm {_KNOWS[version]}.\n"

@@ -2,7 +2,7 @@
 
 from string import Template
 
-from appliance.manifests import api_server
+from appliance.manifests import api_server, command
 from appliance.manifests.description import CONFIG_NAME, IMAGE_USER, Description
 
 QUADLET = "/etc/containers/systemd/kleidi.container"
@@ -85,6 +85,7 @@ def files(described: Description) -> dict[str, str]:
         # The volumes it makes belong to the image's user, whoever the description names.
         "compose.yaml": compose(described),
         CONFIG_NAME: api_server.configuration(described),
+        command.NAME: command.text(),
     }
 
 

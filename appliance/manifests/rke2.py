@@ -2,7 +2,7 @@
 
 from string import Template
 
-from appliance.manifests import api_server, host
+from appliance.manifests import api_server, command, host
 from appliance.manifests.description import CONFIG_NAME, Description
 from appliance.manifests.pod import static_pod
 
@@ -41,4 +41,5 @@ def files(described: Description) -> dict[str, str]:
         "pod.yaml": static_pod(described),
         host.TMPFILES_NAME: host.tmpfiles(described),
         CONFIG_NAME: api_server.configuration(described),
+        command.NAME: command.text(),
     }

@@ -19,7 +19,7 @@ class Engine:
     def __init__(self) -> None:
         assert os.geteuid() == 0, "these tests mount small and read-only volumes: run them as root"
         assert shutil.which("podman"), "podman is not on PATH; make container-test installs it"
-        self._settings = {**os.environ, "CONTAINERS_CONF": str(HERE / "containers.conf")}
+        self.settings = {**os.environ, "CONTAINERS_CONF": str(HERE / "containers.conf")}
         # Short, because a socket's path must be.
         self.root = Path(tempfile.mkdtemp(prefix="kl-"))
         self.root.chmod(0o755)
@@ -32,7 +32,7 @@ class Engine:
             f'graphroot = "{self.root}/graph"\nrunroot = "{self.root}/runroot"\n'
             f'[storage.options]\nadditionalimagestores = ["{store}"]\n'
         )
-        self._settings["CONTAINERS_STORAGE_CONF"] = str(configuration)
+        self.settings["CONTAINERS_STORAGE_CONF"] = str(configuration)
 
     def __enter__(self) -> Self:
         return self
@@ -53,7 +53,7 @@ class Engine:
     def call(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["podman", *arguments],
-            env=self._settings,
+            env=self.settings,
             input=stdin,
             capture_output=True,
             text=True,
