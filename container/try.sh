@@ -18,8 +18,18 @@ if [[ ! -w /dev/shm ]]; then
   echo "/dev/shm must be there and writable: the open token lives only in memory" >&2
   exit 1
 fi
+# As it can be typed from here, where it is below.
+command=${dir#"$PWD"/}/kleidi
 umask 077
 mkdir -p "$dir/volume" "$dir/etc" "$dir/run" "$dir/admin"
+
+# Held by supervisord, too, for as long as it lives, whatever becomes of this script.
+exec 9>"$dir/lock"
+if ! flock --nonblock 9; then
+  echo "kleidi: E-VOLUME-LOCKED: an appliance runs in $dir already. Ask it with \`$command status\`, stop it, or choose" \
+    "another RUN_DIR" >&2
+  exit 8
+fi
 
 # What the caller has set wins, for the curious.
 export KLEIDI_PROVISION=${KLEIDI_PROVISION:-auto} KLEIDI_SLOT=${KLEIDI_SLOT:-volume}
@@ -28,16 +38,26 @@ export KLEIDI_VOLUME_DIR=$dir/volume KLEIDI_ANCHOR_FILE=$dir/etc/anchor.json KLE
 export KLEIDI_SOCKET=$socket KLEIDI_ADMIN_SOCKET=$admin
 export SUPERVISOR_DIR=$memory-supervisor
 
+# The same settings for whoever asks from another terminal.
+{
+  printf '#!/usr/bin/env bash\n# Written by make run: kleidi with the settings of the appliance that runs here.\n'
+  for name in $(compgen -v KLEIDI_); do
+    [[ ! -v $name ]] || printf 'export %s=%q\n' "$name" "${!name}"
+  done
+  printf 'exec %q "$@"\n' "$PWD/.venv/bin/kleidi"
+} >"$dir/kleidi"
+chmod 0700 "$dir/kleidi"
+
 announce() {
   .venv/bin/kleidi status --wait 60 || return 0
   printf '\nGive this to kube-apiserver with --encryption-provider-config:\n\n'
   .venv/bin/kleidi encryption-config
-  printf '\nCtrl-C stops the appliance; its state stays in %s\n' "$dir"
+  printf '\nIn another terminal: %s status\nCtrl-C stops the appliance; its state stays in %s\n' "$command" "$dir"
 }
 
 # A process group of its own, so that it can be ended with all it started.
 set -m
-announce &
+announce 9>&- &
 announcer=$!
 set +m
 
