@@ -36,6 +36,11 @@ export KLEIDI_PROVISION=${KLEIDI_PROVISION:-auto} KLEIDI_SLOT=${KLEIDI_SLOT:-vol
 export KLEIDI_ALLOW_UNMOUNTED=true KLEIDI_LOG_FORMAT=${KLEIDI_LOG_FORMAT:-text}
 export KLEIDI_VOLUME_DIR=$dir/volume KLEIDI_ANCHOR_FILE=$dir/etc/anchor.json KLEIDI_MEMORY_DIR=$memory
 export KLEIDI_SOCKET=$socket KLEIDI_ADMIN_SOCKET=$admin
+# Its own, not that of a node which this machine may be as well.
+if [[ ! -v KLEIDI_CONFIG_FILE ]]; then
+  export KLEIDI_CONFIG_FILE=$dir/etc/config.toml
+  [[ -e $KLEIDI_CONFIG_FILE ]] || : >"$KLEIDI_CONFIG_FILE"
+fi
 export SUPERVISOR_DIR=$memory-supervisor
 
 # The same settings for whoever asks from another terminal.

@@ -12,7 +12,7 @@ from appliance.manifests.description import Description, Role, User
 from appliance.manifests.distribution import Distribution, files
 from appliance.manifests.pod import static_pod
 from appliance.service import limits
-from appliance.settings import CONFIG_FILE, PREFIX, Settings
+from appliance.settings import CONFIG_FILE, DEFAULT_FILE, PREFIX, Settings
 from tests.cli import documents
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -79,7 +79,8 @@ def settings_table() -> str:
     for name, field in Settings.model_fields.items():
         default = f"`{_shown(name, field.default)}`" if field.default is not None else ""
         rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description}{_bounds(field)} |")
-    rows.append(f"| `{CONFIG_FILE}` |  | A TOML file with any of the above. |")
+    about = "A TOML file with any of the above; only one that is named must be there."
+    rows.append(f"| `{CONFIG_FILE}` | `{DEFAULT_FILE}` | {about} |")
     return "\n".join(rows) + "\n"
 
 

@@ -1,9 +1,10 @@
-"""Where settings come from: the environment, and below it one TOML file."""
+"""Where settings come from: the environment, and below it one TOML file, which nothing of ours writes."""
 
 import difflib
 import os
 import tomllib
 from collections.abc import Set as AbstractSet
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,6 +14,8 @@ from appliance.faults import KleidiError
 from appliance.settings.table import PREFIX, Settings
 
 CONFIG_FILE = PREFIX + "CONFIG_FILE"
+# Beside the seal key: a node's own directory, which an installation makes and never writes settings to.
+DEFAULT_FILE = "/etc/kleidi/config.toml"
 _KNOWN = [PREFIX + name.upper() for name in Settings.model_fields]
 # A file with every setting and a comment to each has 5 KiB.
 _MOST = 64 * 1024
@@ -23,25 +26,27 @@ _LONGEST_COMPLAINT = 300
 def load() -> Settings:
     """Read file and environment. Raises KleidiError of E-CONFIG whose detail names the setting."""
     # pydantic-settings passes over names that it does not know; a misspelt one must not be lost.
-    _refuse({name for name in os.environ if name.startswith(PREFIX)} - {CONFIG_FILE, *_KNOWN})
-    written = _written()
-    _refuse({PREFIX + name.upper() for name in written.keys() - Settings.model_fields.keys()})
+    _refuse({name for name in os.environ if name.startswith(PREFIX)}, [CONFIG_FILE, *_KNOWN])
+    path = os.environ.get(CONFIG_FILE, DEFAULT_FILE)
+    written = _written(path, needed=CONFIG_FILE in os.environ)
+    _refuse(written.keys(), list(Settings.model_fields), f" of {path}")
     try:
         return Settings(**written)
     except ValidationError as error:
         raise KleidiError(faults.CONFIG, "; ".join(_complaints(error))) from None
 
 
-def _written() -> dict[str, Any]:
+def _written(path: str, *, needed: bool) -> dict[str, Any]:
     """What the file sets, by the names of the fields."""
-    path = os.environ.get(CONFIG_FILE)
-    if path is None:
-        return {}
     try:
         # Editors on Windows begin a file with a byte order mark. A ConfigMap's file is a link.
         text = regular.read(path, _MOST, follow=True).decode("utf-8-sig")
         found = tomllib.loads(text)
     except OSError as error:
+        # Who may not look into the directory has nothing to do here, and is told so elsewhere.
+        shut = not os.access(Path(path).parent, os.X_OK, effective_ids=True)
+        if not needed and (shut or isinstance(error, FileNotFoundError)):
+            return {}
         raise _unusable(f"{error.strerror}: {path}") from None
     except UnicodeDecodeError:
         raise _unusable("not text in UTF-8; save it in that encoding") from None
@@ -61,11 +66,11 @@ def _unusable(reason: str) -> KleidiError:
     return KleidiError(faults.CONFIG, _short(f"{CONFIG_FILE}: {reason}"))
 
 
-def _refuse(unknown: AbstractSet[str]) -> None:
-    for name in sorted(unknown):
-        near = difflib.get_close_matches(name, [CONFIG_FILE, *_KNOWN], 1)
+def _refuse(names: AbstractSet[str], known: list[str], where: str = "") -> None:
+    for name in sorted(names - set(known)):
+        near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise KleidiError(faults.CONFIG, f"{_short(name)} is not a setting{hint}")
+        raise KleidiError(faults.CONFIG, f"{_short(name)}{where} is not a setting{hint}")
 
 
 def _complaints(error: ValidationError) -> list[str]:

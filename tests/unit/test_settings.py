@@ -1,6 +1,7 @@
 """What an operator sets, and what is refused before anything starts."""
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from appliance import faults
 from appliance.faults import KleidiError
 from appliance.provision.plan import Policy
-from appliance.settings import CONFIG_FILE, PREFIX, Settings, load
+from appliance.settings import CONFIG_FILE, DEFAULT_FILE, PREFIX, Settings, load, sources
 
 DEFAULTS = {
     "provision": Policy.NEVER,
@@ -199,9 +200,9 @@ def test_a_file_sets_what_the_environment_does_not(toml: Path, monkeypatch: pyte
     [
         (b"provision = ", CONFIG_FILE),
         (b"\xff\xfe", CONFIG_FILE),
-        (b'provison = "auto"', "PROVISON"),
+        (b'provison = "auto"', "provison of "),
         (b"queue_size = 1", "KLEIDI_QUEUE_SIZE"),
-        (b"[volume]\ndir = 1", "VOLUME"),
+        (b"[volume]\ndir = 1", "volume of "),
         (b"socket_mode = 660", "KLEIDI_SOCKET_MODE"),
         (b'slot = "volume"\nseal_key_file = "/keys/k"', "KLEIDI_SEAL_KEY_FILE"),
     ],
@@ -221,3 +222,44 @@ def test_settings_cannot_be_changed_afterwards() -> None:
     settings: Any = load()
     with pytest.raises(ValueError, match="frozen"):
         settings.provision = Policy.AUTO
+
+
+def test_a_nodes_own_file_is_read_where_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert DEFAULT_FILE == "/etc/kleidi/config.toml"
+    path = tmp_path / "etc/config.toml"
+    monkeypatch.setattr(sources, "DEFAULT_FILE", str(path))
+    assert load().queue_size == 1024
+    path.parent.mkdir()
+    assert load().queue_size == 1024
+    path.write_text("queue_size = 64\n")
+    assert load().queue_size == 64
+    path.write_text("queue_size = \n")
+    assert str(path) not in os.environ.values()
+    complaint()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_who_may_not_look_there_is_not_stopped_by_it_but_a_server_that_may_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as made:
+        path = Path(made, "config.toml")
+        path.write_text("queue_size = 64\n")
+        path.chmod(0o600)
+        monkeypatch.setattr(sources, "DEFAULT_FILE", str(path))
+        try:
+            os.seteuid(4711)
+            assert load().queue_size == 1024
+            os.seteuid(0)
+            Path(made).chmod(0o755)
+            os.seteuid(4711)
+            assert "Permission denied" in complaint()
+        finally:
+            os.seteuid(0)
+
+
+def test_a_misspelt_name_in_a_file_is_told_as_it_stands_there(toml: Path) -> None:
+    toml.write_text('soket = "/run/x/kms.sock"\n')
+    assert complaint() == f"soket of {toml} is not a setting; did you mean socket?"

@@ -181,7 +181,7 @@ def test_no_two_things_have_one_path(
 @pytest.mark.parametrize(
     ("text", "near"),
     [
-        ('provison = "auto"', "KLEIDI_PROVISION"),
+        ('provison = "auto"', "provision"),
         ("[kleidi]\nqueue_size = 64", ""),
     ],
 )
