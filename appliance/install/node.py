@@ -10,7 +10,7 @@ from pathlib import Path
 
 from appliance import faults
 from appliance.faults import KleidiError
-from appliance.install import in_use, layout, taking_over
+from appliance.install import in_use, kept, layout, taking_over
 from appliance.install.before import Before
 from appliance.install.layout import OURS, Place, Room
 from appliance.install.rooted import Rooted
@@ -165,8 +165,13 @@ class Node:
         text = self._read(place.path)
         if text is not None and OURS not in text:
             raise KleidiError(faults.INSTALL_OCCUPIED, str(path))
-        if text != place.text or path.stat().st_mode & _PERMISSIONS != place.mode:
-            yield Write(path, place.text, place.mode, replaces=text is not None)
+        try:
+            wanted = place.text if text is None else kept.carried(text, place.text)
+        except ValueError as error:
+            raise KleidiError(faults.INSTALL_OCCUPIED, f"{path}: {error}") from error
+        if text != wanted or path.stat().st_mode & _PERMISSIONS != place.mode:
+            gone = () if text is None else tuple(kept.lost(text, wanted))
+            yield Write(path, wanted, place.mode, replaces=text is not None, gone=gone)
 
     def _why_not(self, path: str) -> str:
         """What speaks against writing a file that can be done without."""

@@ -89,9 +89,12 @@ class Write:
     mode: int
     replaces: bool
     gid: int = 0
+    # Lines that stood there and do not any more: nothing of an operator's goes in silence.
+    gone: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{'new text for' if self.replaces else 'file'} {self.path} {self.mode:04o}"
+        without = f", without: {'; '.join(self.gone)}" if self.gone else ""
+        return f"{'new text for' if self.replaces else 'file'} {self.path} {self.mode:04o}{without}"
 
     def apply(self) -> None:
         """By one rename, from outside of the directory: a kubelet takes every file in its own for a pod."""
