@@ -23,6 +23,8 @@ _GREETING = bytes.fromhex("000000 04 00 00000000")
 _DIAL_AGAIN = bytes.fromhex("000008 07 00 00000000 00000000 00000000")
 _QUEUE = 1024
 _MOST = 64 * 1024
+# As appliance/settings/sources.py has it, which takes half a second to import.
+SETTINGS_FILE = "/etc/kleidi/config.toml"
 # Nobody but the appliance's own user and root, until the server gives the path its mode and group.
 _UMASK = 0o177
 
@@ -126,8 +128,8 @@ def opened(environment: Mapping[str, str]) -> WaitingRoom | None:
 
 def _written(environment: Mapping[str, str]) -> str:
     """What the settings' file says, for which a parser is loaded only where there is one."""
-    path = environment.get("KLEIDI_CONFIG_FILE")
-    if path is None:
+    path = environment.get("KLEIDI_CONFIG_FILE", SETTINGS_FILE)
+    if path == SETTINGS_FILE and not Path(path).exists():
         return str(KMS_SOCKET)
     import tomllib  # noqa: PLC0415
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from appliance.waiting_room import WaitingRoom, opened
+from appliance.settings import DEFAULT_FILE
+from appliance.waiting_room import SETTINGS_FILE, WaitingRoom, opened
 from proto.kmsv2 import api_pb2, api_pb2_grpc
 from tests.conformance.patience import eventually
 from tests.rig import Appliance
@@ -127,6 +128,10 @@ def test_a_file_may_say_where_it_is(tmp_path: Path) -> None:
     assert room
     assert room.path == tmp_path / "kms.sock"
     room.close()
+
+
+def test_knows_the_settings_file_that_is_read_by_default() -> None:
+    assert SETTINGS_FILE == DEFAULT_FILE
 
 
 def test_loads_nothing_that_the_first_moment_has_to_wait_for() -> None:
