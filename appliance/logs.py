@@ -47,11 +47,17 @@ class _Json(logging.Formatter):
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%H:%M:%S", time.localtime(record.created))
-        fields = "".join(f" {name}={_line(value)}" for name, value in _fields(record).items())
+        fields = "".join(f" {name}={_word(value)}" for name, value in _fields(record).items())
         text = f"{moment} {record.levelname.lower():7} {_line(record.getMessage())}{fields}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return text
+
+
+def _word(value: object) -> str:
+    """As logfmt has it: what has blanks or quotes stands in quotes."""
+    text = _line(value)
+    return json.dumps(text, ensure_ascii=False) if not text or any(each in text for each in ' "=') else text
 
 
 def _line(value: object) -> str:

@@ -32,7 +32,8 @@ def provision(*, keep_trying: KeepTrying = False) -> None:
             for said in dict.fromkeys((*map(str, done.opened.warnings), *done.said)):
                 logs.event(logging.WARNING, said)
             keyset = done.opened.payload.keyset
-            logs.event(logging.INFO, "provisioned", key_id=keyset.primary.id, keyset=keyset.hash)
+            what = "provisioned" if done.born else "the volume is provisioned already"
+            logs.event(logging.INFO, what, key_id=keyset.primary.id, keyset=keyset.hash)
             return
 
 

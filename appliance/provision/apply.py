@@ -84,4 +84,5 @@ class Provisioner:
         born = Moment(int(time.time()))
         keyset = KeySet(lineage, (Key(lineage, 1, KeyState.PRIMARY, object_id, known_answer, born),))
         change = Change(PROVISION, self.by, made={"key_id": keyset.primary.id, "keyset": keyset.hash})
-        return self.committer.first(Header(lineage, 1), lambda: Payload(keyset, image, (slot,)), change)
+        done = self.committer.first(Header(lineage, 1), lambda: Payload(keyset, image, (slot,)), change)
+        return replace(done, born=True)

@@ -193,7 +193,9 @@ class Keeper:
                     # At a first boot the provisioner has it for a moment, and all is well.
                     self._stand(Standing(faults.STARTING, error.detail))
                 else:
-                    self._stand(Standing(error.fault, error.detail))
+                    lineage, generation = await self._on_thread(self._token.labelled)
+                    standing = Standing(error.fault, error.detail, generation=generation, lineage=lineage)
+                    self._stand(standing)
             except Exception:  # noqa: BLE001  whatever it was, trying again may help and dying does not
                 log.exception("the token could not be opened")
                 self._stand(Standing(faults.INTERNAL))

@@ -84,6 +84,14 @@ class OpenToken:
             raise KleidiError(faults.TOKEN_LOST)
         return self._opened
 
+    def labelled(self) -> tuple[str, int]:
+        """Lineage and generation as the newest seal has them outside, which nothing has to be open for."""
+        try:
+            header = self._storage.header(self._storage.sealed())
+        except KleidiError:
+            return "", 0
+        return header.lineage, header.generation
+
     def open(self) -> Standing:
         """Open the newest generation and prove every key; raise KleidiError with the reason if not."""
         opened = self._again() if self._opened else self._for_the_first_time()

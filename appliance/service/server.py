@@ -48,6 +48,7 @@ async def serve(
         await asyncio.gather(*(listener.close(_GRACE_SECONDS) for listener in listeners))
         await _end(tasks)
         keeper.close()
+        event(logging.INFO, "stopped")
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:

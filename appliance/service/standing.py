@@ -47,6 +47,7 @@ class Standing:
     keyset: KeySet | None = None
     generation: int = 0
     protection: str = ""
+    lineage: str = ""
     losses: tuple[Loss, ...] = ()
     also: tuple[Reason, ...] = field(default=(), compare=False)
 

@@ -21,7 +21,7 @@ _CALLERS = {Kind.MALFORMED, Kind.UNKNOWN_KEY, Kind.TAMPERED, Kind.KEY_OFF, Kind.
 # What every first boot goes through.
 _CALM = (faults.STARTING, faults.PROVISIONING)
 # Asked every few seconds, and nothing new when all is well.
-_OFTEN = ("Status", "Report")
+_OFTEN = ("Status", "status")
 
 
 class LogLines:
@@ -34,13 +34,14 @@ class LogLines:
         match told:
             case Called(fault=None):
                 level = logging.DEBUG if told.method in _OFTEN else logging.INFO
-                event(level, told.method, uid=told.uid, key_id=told.key_id, ms=_milliseconds(told.seconds, 2))
+                spent = _milliseconds(told.seconds, 2)
+                event(level, told.method, uid=told.uid, key_id=told.key_id, **told.about, ms=spent)
             case Called(fault=Fault() as fault):
                 self._refused(told, fault)
             case TokenOpened(seconds):
-                event(logging.INFO, "token open", milliseconds=_milliseconds(seconds))
+                event(logging.INFO, "token open", ms=_milliseconds(seconds))
             case Switched(generation, seconds):
-                event(logging.INFO, "switched", generation=generation, milliseconds=_milliseconds(seconds, 1))
+                event(logging.INFO, "switched", generation=generation, ms=_milliseconds(seconds, 1))
             case Stood():
                 _stood(told)
             case Remarked(fault, was, state, detail, over):
@@ -59,7 +60,9 @@ class LogLines:
         level = _level(told.method, fault)
         if self._sparing.lets(level, told.method, fault.id):
             spent = _milliseconds(told.seconds, 2)
-            event(level, told.method, uid=told.uid, fault=fault.id, detail=told.detail, ms=spent)
+            event(
+                level, told.method, uid=told.uid, **told.about, fault=fault.id, detail=told.detail, ms=spent
+            )
 
 
 def _stood(told: Stood) -> None:

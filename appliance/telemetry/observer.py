@@ -4,7 +4,8 @@ To hear them, be an Observer and stand in the row that assembly.py makes. Facts 
 secret; seconds are wall time.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from appliance.faults import Fault
@@ -15,7 +16,7 @@ class Called:
     """A call of *method* was answered after *seconds*, or refused with *fault*, which *bug* may be behind.
 
     *uid* is the caller's own name of it, printable. *key_id* is told of what went well, *detail*, which is
-    not for users, of what did not.
+    not for users, of what did not. *about* is what an operator asked for: the key, who, why, a dry run.
     """
 
     method: str
@@ -25,6 +26,7 @@ class Called:
     fault: Fault | None = None
     detail: str = ""
     bug: Exception | None = None
+    about: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Done:
-    """The generation that holds now, and what could not be done behind its commit."""
+    """The generation that holds now, what could not be done behind its commit, and whether a key was born."""
 
     opened: Opened
     said: tuple[str, ...] = ()
+    born: bool = False
 
 
 @dataclass(frozen=True)

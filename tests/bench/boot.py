@@ -42,7 +42,7 @@ def _boot(appliance: Appliance) -> Boot:
     ready = time.time()
     lines = [json.loads(line) for line in appliance.log()[before:].splitlines() if line.startswith("{")]
     moment = {line["msg"]: line["ts"] / 1000 - started for line in reversed(lines)}
-    opening = next(line["milliseconds"] for line in lines if line["msg"] == "token open") / 1000
+    opening = next(line["ms"] for line in lines if line["msg"] == "token open") / 1000
     spawned = _start_time(appliance.pid("kms")) - uptime
     return Boot(spawned, moment["listening"], moment.get("provisioned", 0), ready - started, opening)
 

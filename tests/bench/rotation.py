@@ -70,7 +70,7 @@ def _cost(root: Path, count: int) -> Cost:
                 assert done.returncode == 0, done.stderr
             time.sleep(0.5)
         lines = [json.loads(line) for line in appliance.log().splitlines() if line.startswith("{")]
-        stage, promote = (line["milliseconds"] for line in lines if line["msg"] == "switched")
+        stage, promote = (line["ms"] for line in lines if line["msg"] == "switched")
         return Cost(
             count, load, find, stage, promote, max(times) * 1e3, statistics.median(times) * 1e3, len(failures)
         )

@@ -82,6 +82,9 @@ def test_a_lost_key_file_is_told_and_the_passphrase_opens_for_the_life_of_the_pr
     wrong = appliance.run("unseal", "--passphrase-file", str(phrase))
     assert (wrong.returncode, "E-SLOT-WRONG" in wrong.stderr) == (6, True)
     assert standing(appliance) == ("SEALED", "E-SEAL-KEY-MISSING")
+    # What stands outside on the seal is known all the same.
+    sealed = json.loads(appliance.run("status", "-o", "json").stdout)
+    assert (sealed["generation"], sealed["lineage"]) == (4, after.split("/")[1])
     unknown = appliance.run("key", "list")
     assert (unknown.returncode, unknown.stdout) == (3, "")
     assert "E-SEAL-KEY-MISSING" in unknown.stderr

@@ -66,6 +66,7 @@ class Admin:
             socket=str(self.socket),
             generation=standing.generation,
             protection=standing.protection,
+            lineage=standing.lineage,
         )
         if standing.reason is not None:
             detail = f" ({standing.detail})" if standing.detail else ""

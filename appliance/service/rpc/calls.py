@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError, Message
 
 from appliance import faults
 from appliance.faults import KleidiError
-from appliance.service.rpc import answers
+from appliance.service.rpc import answers, asked
 from appliance.telemetry import Called, Observer
 
 Q = TypeVar("Q", bound=Message)
@@ -62,6 +62,7 @@ class Answering:
     async def answer(self, call: Call) -> Reply | Refusal:
         """Never raises but for a cancellation."""
         started, uid, message = time.perf_counter(), "", None
+        name, about = self.name, dict[str, object]()
         try:
             data = await call.read()
             remaining = call.remaining()
@@ -70,20 +71,23 @@ class Answering:
             message = _parse(self.request, data)
             if self.frank:
                 CALLER.set(call.caller())
+                name, about = asked.words(self.name, message, call.caller())
             uid = answers.printable(getattr(message, "uid", ""))
             reply = await self.handler(message)
         except KleidiError as error:
-            told = Called(self.name, _since(started), uid, fault=error.fault, detail=error.detail)
+            told = Called(name, _since(started), uid, fault=error.fault, detail=error.detail, about=about)
             self.observer.observe(told)
             words = str(error) if self.frank else answers.text(error.fault, uid, error.said)
             return Refusal(answers.code(error.fault), words)
         except Exception as bug:  # noqa: BLE001  its text would reach users: the API server copies our words
             fault = faults.INTERNAL
-            self.observer.observe(Called(self.name, _since(started), uid, fault=fault, bug=bug))
+            self.observer.observe(Called(name, _since(started), uid, fault=fault, bug=bug, about=about))
             return Refusal(answers.code(fault), answers.text(fault, uid))
         key_id = getattr(reply, "key_id", "") or getattr(message, "key_id", "")
+        if self.frank and (generation := getattr(reply, "generation", 0)):
+            about["generation"] = generation
         # Told when the answer is on its way: a log line costs half of what the cipher does.
-        told = Called(self.name, _since(started), uid, key_id)
+        told = Called(name, _since(started), uid, key_id, about=about)
         asyncio.get_running_loop().call_soon(self.observer.observe, told)
         return reply
 
