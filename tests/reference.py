@@ -14,6 +14,7 @@ from appliance.manifests.pod import static_pod
 from appliance.service import limits
 from appliance.settings import CONFIG_FILE, DEFAULT_FILE, PREFIX, Settings
 from tests.cli import documents
+from tests.docs import screens
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 README = CHECKOUT / "README.md"
@@ -177,6 +178,7 @@ if __name__ == "__main__":
     ERRORS.write_text(errors())
     LIMITS.write_text(limits_page())
     JSON.write_text(json_page())
+    screens.write()
     for path, text in manifests().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
