@@ -28,8 +28,8 @@ _ERRORS_HEAD = """\
 # Errors
 
 Every way to fail has an id that never changes. The same words stand in the log, in `kleidi status`, in the
-command line's one line, in Status and in the API server's `/readyz?verbose`. Written from appliance/faults/
-by `make docs`.
+command line's one line and in Status; what can fail a call also in the API server's `/readyz/kms-providers`
+(its `/readyz?verbose` withholds the words). Written from appliance/faults/ by `make docs`.
 
 ## Exit codes
 
