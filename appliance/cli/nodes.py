@@ -1,4 +1,4 @@
-"""`kleidi node …`: the same keys on every control-plane node. All of it through the running server."""
+"""`kleidi node …`: the same keys on every control-plane node. Only a first join needs no server."""
 
 import os
 import sys
@@ -26,6 +26,14 @@ _Where = Annotated[
     str, typer.Argument(metavar="[FILE|-]", help="Where to write it; - is stdout, for a pipe.")
 ]
 _Bundle = Annotated[str, typer.Argument(metavar="FILE", help="What the other node exported; - is stdin.")]
+_Invite = Annotated[
+    bool,
+    typer.Option(
+        "--invite",
+        help="Invite first, wait for FILE, and take it; without a server as well, on the volume itself. "
+        "The recipient goes to stdout, all else to stderr.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -75,14 +83,28 @@ def export(where: _Where = "-", *, to: _To) -> None:
 
 
 @app.command()
-def join(file: _Bundle, *, dry_run: DryRun = False, output: Printed = Output.TEXT) -> None:
+def join(
+    file: _Bundle, *, invited: _Invite = False, dry_run: DryRun = False, output: Printed = Output.TEXT
+) -> None:
     """On the invited node: take the keys that were exported to it, first ones or newer ones."""
+    from appliance.cli import joining
     from appliance.client import admin
 
     if file == "-" and sys.stdin.isatty():
         raise KleidiError(faults.COMMAND_LINE, "a bundle is binary, and stdin is a terminal; name a file")
-    changed = admin.join(load().admin_socket, _bundle(file), dry_run=dry_run)
-    tell(replace(changed, dry_run=dry_run), output)
+    settings = load()
+
+    def courier(recipient: str) -> bytes:
+        typer.echo(recipient)
+        sys.stdout.flush()
+        return _bundle(file)
+
+    if invited:
+        changed = joining.join(settings, courier, dry_run=dry_run)
+    else:
+        changed = admin.join(settings.admin_socket, _bundle(file), dry_run=dry_run)
+    # Whoever reads stdout for the recipient has read it, and may be gone.
+    tell(replace(changed, dry_run=dry_run), output, err=invited)
 
 
 def _bundle(name: str) -> bytes:

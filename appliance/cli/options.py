@@ -34,9 +34,9 @@ class Answer(Protocol):
     def to_text(self, columns: int = ...) -> str: ...
 
 
-def tell(answer: Answer, output: Output, advice: Sequence[str] = ()) -> None:
-    """Print it as it was asked for; *advice* is for people alone."""
+def tell(answer: Answer, output: Output, advice: Sequence[str] = (), *, err: bool = False) -> None:
+    """Print it as it was asked for; *advice* is for people alone, *err* where stdout has another reader."""
     if output is Output.JSON:
-        typer.echo(answer.to_json())
+        typer.echo(answer.to_json(), err=err)
     else:
-        typer.echo("\n".join([answer.to_text(screen.width()), *advice]))
+        typer.echo("\n".join([answer.to_text(screen.width()), *advice]), err=err)
