@@ -199,7 +199,15 @@ class Volume:
             return self._names()
 
     def _names(self) -> list[str]:
-        return os.listdir(self.path if self._held is None else self._held.directory)  # noqa: PTH208  a descriptor
+        if self._held is None:
+            return [path.name for path in self.path.iterdir()]
+        # Opened anew: whoever lists by one descriptor shares its place with all others (dup(2)), and two that
+        # look at once would each see a part, or nothing.
+        own = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._held.directory)
+        try:
+            return os.listdir(own)  # noqa: PTH208  a descriptor
+        finally:
+            os.close(own)
 
     def holder(self) -> str:
         """`process 123`, which holds the volume, as far as it can be told without touching the lock."""

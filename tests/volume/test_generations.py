@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +166,12 @@ def test_a_generation_that_cannot_be_read_is_unreadable(house: House, place: str
 
 def test_numbers_have_eight_digits() -> None:
     assert generations.Volume(Path("/v")).file(12) == Path("/v/generation-00000012.seal")
+
+
+def test_who_look_at_once_each_see_all_of_it(house: House) -> None:
+    """The server's watch looks while a change does, both with the lock that is held."""
+    fill(house, *(f"generation-{number:08}.seal" for number in range(1, 41)))
+    volume = Volume(house.volume)
+    with volume.lock(), ThreadPoolExecutor(4) as threads:
+        seen = threads.map(lambda _: volume.survey(), range(2000))
+        assert {(each.state, each.newest) for each in seen} == {(VolumeState.SEALED, 40)}
