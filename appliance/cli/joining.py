@@ -26,7 +26,7 @@ def join(settings: Settings, courier: Courier, *, dry_run: bool) -> Changed:
     """Raises what either half refuses with, as early as it can be known: before *courier* is sent."""
     from appliance.client import admin
 
-    recipient = reach.answered(lambda: admin.invite(settings.admin_socket).recipient, str)
+    recipient = reach.answered(settings, lambda: admin.invite(settings.admin_socket).recipient, str)
     if recipient:
         return admin.join(settings.admin_socket, courier(recipient), dry_run=dry_run)
     # From here on there is an identity in this process's memory.

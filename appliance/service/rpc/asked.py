@@ -1,7 +1,5 @@
 """An operator's call in an operator's words: the verb that was typed, on what, by whom, and why."""
 
-from google.protobuf.message import Message
-
 from appliance.service.rpc.answers import printable
 
 # By the method's name; {} is the verb that the request carries.
@@ -21,7 +19,7 @@ _VERBS = {
 _ACCEPT = "accept"
 
 
-def words(method: str, request: Message, by: str) -> tuple[str, dict[str, object]]:
+def words(method: str, request: object, by: str) -> tuple[str, dict[str, object]]:
     """The verb, and what else a line in the log has to say of it. Nothing of it is a secret."""
     verb = printable(getattr(request, "verb", ""))
     name = "anchor accept" if verb == _ACCEPT else _VERBS.get(method, method).format(verb)
