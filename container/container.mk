@@ -1,6 +1,7 @@
 # The image and what is done with it; included by the Makefile. Podman's own way is in container/engine.
 SUITE ?= trixie
 IMAGE ?= localhost/kleidi:latest
+NAME ?= kleidi
 bootstrapped = localhost/debian:$(SUITE)-slim
 # A base that is named is taken from wherever podman finds it; otherwise it is made here, from Debian's packages.
 ifdef BASE
@@ -9,7 +10,7 @@ else
 base := base
 endif
 export BASE ?= $(bootstrapped)
-export IMAGE SUITE
+export IMAGE NAME SUITE
 
 .PHONY: engine
 engine:
@@ -30,7 +31,9 @@ image: engine $(base)  ## build the image IMAGE (localhost/kleidi:latest) on BAS
 .PHONY: archive
 archive: image  ## write the image to dist/kleidi.tar, for nodes without a registry
 	@mkdir -p dist && rm -f dist/kleidi.tar
+	@echo 'writing dist/kleidi.tar'
 	@container/engine save --quiet --format docker-archive --output dist/kleidi.tar '$(IMAGE)'
+	@echo "dist/kleidi.tar, $$(du -h dist/kleidi.tar | cut -f 1): copy it to each node, see docs/kubeadm.md"
 
 .PHONY: image-size
 image-size: image  ## show how big the image is, and why
@@ -49,8 +52,9 @@ up: image  ## run the image with podman, its state in named volumes; writes RUN_
 	@RUN_DIR='$(RUN_DIR)' container/up
 
 .PHONY: down
-down:  ## stop and remove that container; its volumes, and so its keys, stay
-	@container/engine rm --force --time 20 --ignore kleidi >/dev/null
+down:  ## stop and remove that container (NAME=kleidi); its volumes, and so its keys, stay
+	@container/engine rm --force --time 20 --ignore '$(NAME)' >/dev/null
+	@echo 'removed the container $(NAME); its keys are in the volumes $(NAME)-volume and $(NAME)-etc'
 
 .PHONY: container-test
 container-test: system etcd $(ready) $(server) image  ## the image in its pod: start, stop, kill, upgrade, whatever goes wrong

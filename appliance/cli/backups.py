@@ -14,7 +14,7 @@ from appliance.backup.restore import lay_aside
 from appliance.backup.verify import examine
 from appliance.cli import bundle_source
 from appliance.cli.help import Verbs
-from appliance.cli.options import DryRun, EtcdPrefix, Output, Printed, Reason, UsageFile, tell
+from appliance.cli.options import DryRun, EtcdPrefix, Output, Printed, Reason, Snapshot, UsageFile, tell
 from appliance.cli.secrets import AskPassphrase, IdentityFile, PassphraseFile, To, opener, sealer
 from appliance.faults import Exit, KleidiError
 from appliance.settings import load
@@ -30,14 +30,6 @@ _Where = Annotated[
     ),
 ]
 _Live = Annotated[bool, typer.Option("--against-live", help="Compare with the keys that there are now.")]
-_Snapshot = Annotated[
-    str,
-    typer.Option(
-        "--etcd-snapshot",
-        metavar="FILE",
-        help="What `etcdctl snapshot save` wrote, also in a zip, gzip, bzip2 or xz; - reads stdin.",
-    ),
-]
 _Aside = Annotated[
     Path | None,
     typer.Option("--aside", metavar="DIR", help="Unpack it there, in memory, to look at; restore nothing."),
@@ -81,7 +73,7 @@ def verify(
     passphrase_file: PassphraseFile = "",
     against_live: _Live = False,
     usage: UsageFile = "",
-    etcd_snapshot: _Snapshot = "",
+    etcd_snapshot: Snapshot = "",
     prefix: EtcdPrefix = "/registry",
     output: Printed = Output.TEXT,
 ) -> None:

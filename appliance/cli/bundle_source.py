@@ -11,6 +11,7 @@ from appliance.backup.report import Examined
 from appliance.backup.verified import Verified
 from appliance.backup.verify import Comparison, LiveKey, compare, examine, missing
 from appliance.cli import reach
+from appliance.cli.usage import counted_in_snapshot
 from appliance.faults import KleidiError
 from appliance.ops.operations import Operations
 from appliance.settings import Settings
@@ -138,11 +139,7 @@ def _compared(settings: Settings, payload: Payload) -> Comparison:
 def stored(usage: str, snapshot: str, prefix: str) -> dict[str, int] | None:
     """How many objects are stored under which key id of a KMS v2 provider; None when nobody asked."""
     if snapshot:
-        from appliance.usage.counting import count
-        from appliance.usage.snapshot import Snapshot
-
-        with Snapshot.open(snapshot, prefix) as source:
-            return dict(count(source, prefix).stored)
+        return dict(counted_in_snapshot(snapshot, prefix).stored)
     if not usage:
         return None
     counted = Counted.parse(given.read(usage, MAX_USAGE, larger=faults.USAGE_INVALID))

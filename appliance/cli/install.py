@@ -20,7 +20,7 @@ _Named = Annotated[
     Distribution | None, typer.Option("--distribution", help="By default what the node's directories say.")
 ]
 _FirstOrJoin = Annotated[
-    bool,
+    bool | None,
     typer.Option(
         "--first/--join",
         help="The cluster's first or only node, which makes its key; or one that gets its keys from another.",
@@ -53,14 +53,14 @@ _IMAGE = Description().image
 def manifests(
     distribution: _Distribution,
     *,
-    first: _FirstOrJoin = False,
+    first: _FirstOrJoin = None,
     image: _Image = _IMAGE,
     user: _User = User.ROOT,
     socket_group: _Group = None,
     directory: _Directory = None,
 ) -> None:
     """The files that a distribution takes. Without --first they are for a joining node: it makes no key."""
-    texts = files(distribution, _described(first, image, user, socket_group))
+    texts = files(distribution, _described(bool(first), image, user, socket_group))
     for name, text in texts.items():
         if directory is None:
             typer.echo(f"# ---- {name}\n{text}")
@@ -76,7 +76,7 @@ def manifests(
 
 def install(
     *,
-    first: _FirstOrJoin,
+    first: _FirstOrJoin = None,
     distribution: _Named = None,
     image: _Image = _IMAGE,
     user: _User = User.ROOT,
@@ -88,11 +88,14 @@ def install(
     """Prepare this node: directories, seal key, manifests. It makes no cluster key; safe to run twice."""
     from appliance.install import node
 
+    if first is None:
+        raise KleidiError(faults.COMMAND_LINE, "say what this node is: --first or --join")
+    _demand_root(root)
     described = _described(first, image, user, socket_group)
     chosen = distribution or traces.found(root)
     if chosen not in layout.INSTALLABLE:
         known = ", ".join(layout.INSTALLABLE)
-        raise KleidiError(faults.INSTALL_DISTRIBUTION, f"one of {known}")
+        raise KleidiError(faults.INSTALL_DISTRIBUTION, f"--distribution, one of {known}")
     _carry_out(node.Node(root).installation(chosen, described, encryption), dry_run=dry_run)
     if not first:
         typer.echo("This node makes no key. It waits until it is brought the cluster's keys.")
@@ -105,6 +108,7 @@ def uninstall(
     """Take the appliance off this node. Never deletes a key, a volume or an EncryptionConfiguration."""
     from appliance.install import node
 
+    _demand_root(root)
     described = Description()
     stored = _counted(usage, described.provider) if usage else None
     _carry_out(node.Node(root).removal(described, force=force, stored=stored), dry_run=dry_run)
@@ -123,6 +127,12 @@ def _counted(name: str, provider: str) -> int | None:
     return stored_by(text, provider)
 
 
+def _demand_root(root: Path) -> None:
+    """The node's own /, or a directory that is meant to become one: a slip of the keyboard is neither."""
+    if not root.is_dir():
+        raise KleidiError(faults.COMMAND_LINE, f"--root {root}: there is no such directory")
+
+
 def _described(first: bool, image: str, user: User, socket_group: int | None) -> Description:
     role = Role.FIRST if first else Role.JOIN
     try:
@@ -134,9 +144,10 @@ def _described(first: bool, image: str, user: User, socket_group: int | None) ->
 def _carry_out(steps: list[Step], *, dry_run: bool) -> None:
     from appliance.install import node
 
-    for step in steps:
-        typer.echo(f"would do: {step}" if dry_run else f"{step}")
     if not steps:
         typer.echo("nothing to do: everything is in place")
-    if not dry_run:
-        node.apply(steps)
+    for step in steps:
+        # Told behind it: what stands there is done.
+        if not dry_run:
+            node.apply([step])
+        typer.echo(f"would do: {step}" if dry_run else f"{step}")

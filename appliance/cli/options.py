@@ -23,6 +23,14 @@ Reason = Annotated[str, typer.Option("--reason", help="For the audit log.")]
 UsageFile = Annotated[
     str, typer.Option("--usage", metavar="FILE", help="What `kleidi usage -o json` printed; - reads stdin.")
 ]
+Snapshot = Annotated[
+    str,
+    typer.Option(
+        "--etcd-snapshot",
+        metavar="FILE",
+        help="What `etcdctl snapshot save` wrote, also in a zip, gzip, bzip2 or xz; - reads stdin.",
+    ),
+]
 EtcdPrefix = Annotated[str, typer.Option("--prefix", help="The API server's --etcd-prefix.")]
 
 

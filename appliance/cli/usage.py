@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from appliance import faults, given
-from appliance.cli.options import EtcdPrefix, Output, Printed, tell
+from appliance.cli.options import EtcdPrefix, Output, Printed, Snapshot, tell
 from appliance.faults import KleidiError
 from appliance.settings import Settings, load
 from appliance.usage.report import Count, KnownKey
@@ -43,11 +43,16 @@ def usage(  # one parameter for each option
     key: Key = None,
     prefix: EtcdPrefix = REGISTRY,
     from_etcdctl: FromEtcdctl = "",
+    etcd_snapshot: Snapshot = "",
     key_id: KeyId = "",
     output: Printed = Output.TEXT,
 ) -> None:
-    """How many stored objects are encrypted under which key id; asks etcd, needs no key."""
-    if from_etcdctl:
+    """How many stored objects are encrypted under which key id; read from etcd, needs no key."""
+    if from_etcdctl and etcd_snapshot:
+        raise KleidiError(faults.COMMAND_LINE, "--from-etcdctl or --etcd-snapshot, not both")
+    if etcd_snapshot:
+        tally = counted_in_snapshot(etcd_snapshot, prefix)
+    elif from_etcdctl:
         tally = counted_in_document(from_etcdctl, prefix)
     else:
         tally = counted_in_etcd(endpoints, cacert, cert, key, prefix)
@@ -91,6 +96,15 @@ def counted_in_document(name: str, prefix: str) -> Tally:
                 faults.ETCDCTL_INVALID, f"{name} is packed as {form}: give it unpacked, by a pipe and -"
             )
         return count(Etcdctl(stream), prefix, watch)
+
+
+def counted_in_snapshot(name: str, prefix: str) -> Tally:
+    """A complete tally, or a fault; *name* `-` is standard input."""
+    from appliance.usage.counting import count
+    from appliance.usage.snapshot import Snapshot as File
+
+    with File.open(name, prefix) as source, _progress(lambda: 0) as watch:
+        return count(source, prefix, watch)
 
 
 @contextmanager

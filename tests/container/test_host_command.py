@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -63,3 +64,21 @@ def test_what_is_brought_up_has_a_command_of_its_own(
     assert run(engine, path, "status").stdout.startswith("state       OPERATIONAL")
     engine.run("rm", "--force", "--time", "0", name)
     assert run(engine, path, "status").returncode == faults.CONTAINER_NONE.exit
+
+
+def test_another_clones_container_is_not_replaced(
+    engine: Engine, up: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    name = f"kleidi-{secrets.token_hex(3)}"
+    other = tmp_path / "clone"
+    shutil.copytree(CHECKOUT / "container", other / "container")
+    try:
+        assert up(name, other).returncode == 0
+        before = engine.run("container", "inspect", "--format", "{{.Id}}", name)
+        refused = up(name)
+        assert (refused.returncode, refused.stdout) == (5, "")
+        assert str(other) in refused.stderr
+        assert engine.run("container", "inspect", "--format", "{{.Id}}", name) == before
+        assert up(name, other).returncode == 0  # its own is
+    finally:
+        engine.run("rm", "--force", "--time", "0", "--ignore", name)

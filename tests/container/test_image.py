@@ -105,9 +105,13 @@ def test_it_says_what_it_is(engine: Engine) -> None:
     labels = found["Labels"]
     for name in ("title", "description", "licenses", "version", "revision", "created", "base.name"):
         assert f"org.opencontainers.image.{name}" in labels
-    assert engine.run(
-        "run", "--rm", "--network", "none", "--entrypoint", "kleidi", IMAGE, "version"
-    ).endswith(labels["org.opencontainers.image.version"])
+    version = "run", "--rm", "--network", "none", "--entrypoint", "kleidi", IMAGE, "version"
+    told = json.loads(engine.run(*version, "-o", "json"))
+    for name in ("version", "revision", "created"):
+        assert told[name] == labels[f"org.opencontainers.image.{name}"]
+    assert told["softhsm"]
+    assert all(told["libraries"].values())
+    assert engine.run(*version).startswith(f"kleidi {told['version']}")
 
 
 def test_it_lists_what_it_consists_of(files: tarfile.TarFile) -> None:

@@ -39,8 +39,27 @@ def test_a_dry_run_shows_everything_and_does_nothing(tmp_path: Path) -> None:
 def test_who_does_not_say_which_node_it_is_gets_nothing(tmp_path: Path) -> None:
     done = kleidi("install", "--root", tmp_path)
     assert done.returncode == 2
-    assert "--first" in done.stderr
+    assert "--first or --join" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", [("install", "--first", "--distribution", "kubeadm"), ("uninstall",)])
+def test_a_root_that_is_not_there_is_a_slip_and_made_by_nobody(tmp_path: Path, verb: tuple[str, ...]) -> None:
+    done = kleidi(*verb, "--root", tmp_path / "typo")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("kleidi: E-COMMAND-LINE: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_not_done_is_not_told_as_done(tmp_path: Path) -> None:
+    """As for a user who may write the first directory only."""
+    (tmp_path / "etc/kubernetes/manifests").mkdir(parents=True)
+    (tmp_path / "run").write_text("in the way")
+    done = kleidi("install", "--first", "--distribution", "kubeadm", "--root", tmp_path)
+    assert done.returncode != 0
+    told = [line.split()[-2 if line.split()[-1].isdigit() else -1] for line in done.stdout.splitlines()]
+    assert all(Path(name).exists() for name in told if name.startswith("/"))
+    assert not (tmp_path / "etc/kubernetes/manifests/kleidi.yaml").exists()
 
 
 @pytest.mark.parametrize("more", [[], ["--distribution", "kind"]])

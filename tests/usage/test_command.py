@@ -62,6 +62,15 @@ def test_a_pipe_is_read_like_a_file(name: str) -> None:
     assert "4  aescbckey-" in counted("--from-etcdctl", name, given=DATED.read_bytes())
 
 
+def test_a_snapshot_is_counted_too_from_a_pipe_as_well() -> None:
+    snapshot = HERE / "snapshot.db.gz"
+    found = json.loads(counted("--etcd-snapshot", str(snapshot), "-o", "json"))
+    assert found["complete"]
+    assert found["objects"] > 0
+    assert json.loads(counted("--etcd-snapshot", "-", "-o", "json", given=snapshot.read_bytes())) == found
+    refused(faults.COMMAND_LINE, "--etcd-snapshot", str(snapshot), "--from-etcdctl", str(DATED))
+
+
 def test_a_fifo_is_read_like_a_file(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
