@@ -97,6 +97,7 @@ def main() -> None:
         say(f"  {value!r}\n")
         if readable or value != VALUE:
             sys.exit("this is not what should have happened")
+        say("Done: etcd alone gives nothing away. `make run` keeps an appliance running; README.md goes on.")
 
 
 if __name__ == "__main__":

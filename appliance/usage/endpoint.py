@@ -30,9 +30,14 @@ class Identity:
     key: Path | None = None
 
     def context(self) -> ssl.SSLContext:
-        """Raise E-ETCD-TLS for files that cannot be used."""
+        """Raise E-INPUT-UNREADABLE for a file that cannot be read, E-ETCD-TLS for one that cannot be used."""
         if (self.cert is None) != (self.key is None):
             raise KleidiError(faults.CONFIG, "a client certificate needs --cert and --key")
+        for path in filter(None, (self.cacert, self.cert, self.key)):
+            try:
+                path.open("rb").close()
+            except OSError as error:
+                raise KleidiError(faults.INPUT_UNREADABLE, f"{path}: {_words(error)}") from error
         try:
             context = ssl.create_default_context(cafile=self.cacert)
             if self.cert is not None:

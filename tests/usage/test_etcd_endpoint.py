@@ -4,6 +4,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,19 @@ def test_an_expired_server_is_not_trusted(authority: Authority) -> None:
     assert "expired" in words
 
 
+@pytest.mark.parametrize("missing", ["cacert", "cert", "key"])
+@pytest.mark.parametrize(
+    ("name", "why"), [("not-here.pem", "No such file or directory"), ("", "Is a directory")]
+)
+def test_a_file_that_cannot_be_read_is_told_by_its_name(
+    authority: Authority, tmp_path: Path, missing: str, name: str, why: str
+) -> None:
+    client = replace(authority.issue("client"), **{missing: tmp_path / name})
+    with pytest.raises(KleidiError) as caught:
+        client.context()
+    assert (caught.value.fault, caught.value.detail) == (faults.INPUT_UNREADABLE, f"{tmp_path / name}: {why}")
+
+
 def test_a_client_without_a_certificate_is_told_so(secure: str, authority: Authority) -> None:
     fault, words = refusal(secure, Identity(authority.certificate))
     assert fault is faults.ETCD_TLS
@@ -172,11 +186,9 @@ def test_files_that_cannot_be_used_are_named(
     garbage = tmp_path / "garbage.pem"
     garbage.write_text("no certificate\n")
     for identity in (
-        Identity(tmp_path / "none.crt"),
         Identity(garbage),
         Identity(None, garbage, client.key),
         Identity(None, client.cert, other.key),
-        Identity(None, client.cert, tmp_path),
     ):
         with pytest.raises(KleidiError) as caught:
             identity.context()
