@@ -48,11 +48,11 @@ def create(
     output: Printed = Output.TEXT,
 ) -> None:
     """Write every key into one age file: from the running server, or from the volume while none runs."""
+    if where == "-" and not dry_run and sys.stdout.isatty():
+        raise KleidiError(faults.COMMAND_LINE, "a bundle is binary, and stdout is a terminal; name a file")
     hardening.shut()
     settings = load()
     seal_for = sealer(to, ask=passphrase, file=passphrase_file, default=settings.backup_recipients)
-    if where == "-" and not dry_run and sys.stdout.isatty():
-        raise KleidiError(faults.COMMAND_LINE, "a bundle is binary, and stdout is a terminal; name a file")
     made = bundle_source.make(settings, seal_for, reason, dry_run=dry_run)
     if where == "-" and not dry_run:
         sys.stdout.buffer.write(made.data)
