@@ -70,7 +70,7 @@ def report(state: str, *reasons: Reason, serves: bool = True) -> Report:
 
 OPERATIONAL = report("OPERATIONAL")
 _taken = _reason(faults.SOCKET_TAKEN, "/run/kleidi/kms.sock")
-_gone = _reason(faults.SEAL_KEY_GONE, str(KleidiError(faults.SEAL_KEY_MISSING, "/etc/kleidi/seal.key")))
+_gone = _reason(faults.SEAL_KEY_GONE, KleidiError(faults.SEAL_KEY_MISSING, "/etc/kleidi/seal.key").brief)
 _refused = RefusedRow("foreign", 2_000, NOW - DAY, NOW - 180, ["kleidi/ba9876543210/v1/0a1b2c3d4e5f"])
 REPORTS = {
     "all is well": OPERATIONAL,
