@@ -11,7 +11,7 @@ import typer
 from appliance import faults, given
 from appliance.cli.options import EtcdPrefix, Output, Printed, Snapshot, tell
 from appliance.faults import KleidiError
-from appliance.settings import Settings, load
+from appliance.settings import load
 from appliance.usage.report import Count, KnownKey
 from appliance.usage.tally import Tally
 
@@ -56,18 +56,22 @@ def usage(  # one parameter for each option
         tally = counted_in_document(from_etcdctl, prefix)
     else:
         tally = counted_in_etcd(endpoints, cacert, cert, key, prefix)
-    tell(Count.of(tally, key_id, _known(load())), output)
+    tell(Count.of(tally, key_id, _known()), output)
 
 
-def _known(settings: Settings) -> dict[str, KnownKey]:
-    """The keys of this node's server by their ids; none where no server answers, for none is needed."""
-    from appliance.client import admin
+def _known() -> dict[str, KnownKey]:
+    """The keys of this node's server by their ids; none where none answers, or settings are wrong.
 
-    if not settings.admin_socket.exists():
-        return {}
+    Names are a help; a count needs neither a server nor settings.
+    """
     try:
-        return {key.key_id: KnownKey(key.name, key.state) for key in admin.ask(settings.admin_socket).keys}
-    except KleidiError:
+        socket = load().admin_socket
+        if not socket.exists():
+            return {}
+        from appliance.client import admin
+
+        return {key.key_id: KnownKey(key.name, key.state) for key in admin.ask(socket).keys}
+    except (KleidiError, OSError):
         return {}
 
 

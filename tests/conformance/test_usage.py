@@ -140,7 +140,7 @@ def test_the_command_counts_and_says_what_is_under_one_key_id(etcd: Etcd, mixed:
     [
         (["--endpoints", "http://127.0.0.1:1"], faults.ETCD_UNREACHABLE),
         (["--endpoints", "nonsense://"], faults.CONFIG),
-        (["--cacert", "/nonexistent"], faults.ETCD_TLS),
+        (["--cacert", "/nonexistent"], faults.INPUT_UNREADABLE),
         (["--from-etcdctl", "/nonexistent"], faults.INPUT_UNREADABLE),
         (["--from-etcdctl", "-"], faults.ETCDCTL_INVALID),
     ],

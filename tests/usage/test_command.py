@@ -62,6 +62,11 @@ def test_a_pipe_is_read_like_a_file(name: str) -> None:
     assert "4  aescbckey-" in counted("--from-etcdctl", name, given=DATED.read_bytes())
 
 
+def test_a_count_needs_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLEIDI_NO_SUCH_SETTING", "1")
+    assert "5 objects" in counted("--from-etcdctl", str(DATED))
+
+
 def test_a_snapshot_is_counted_too_from_a_pipe_as_well() -> None:
     snapshot = HERE / "snapshot.db.gz"
     found = json.loads(counted("--etcd-snapshot", str(snapshot), "-o", "json"))
