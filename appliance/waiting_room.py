@@ -23,6 +23,8 @@ _GREETING = bytes.fromhex("000000 04 00 00000000")
 _DIAL_AGAIN = bytes.fromhex("000008 07 00 00000000 00000000 00000000")
 _QUEUE = 1024
 _MOST = 64 * 1024
+# A server that has not come by then may not come at all, and whoever dials has to know.
+SECONDS = 5.0
 # As appliance/settings/sources.py has it, which takes half a second to import.
 SETTINGS_FILE = "/etc/kleidi/config.toml"
 # Nobody but the appliance's own user and root, until the server gives the path its mode and group.
@@ -30,10 +32,11 @@ _UMASK = 0o177
 
 
 class WaitingRoom:
-    """Open until something else is at *path*; what goes wrong with it is left to the server to tell."""
+    """Open until something else is at *path*, for *seconds* at most; what goes wrong the server tells."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seconds: float = SECONDS) -> None:
         self.path = path
+        self._seconds = seconds
         self._socket: socket.socket | None = None
         self._directory = -1
         self._inode: tuple[int, int] | None = None
@@ -68,6 +71,8 @@ class WaitingRoom:
                 waiting.close()
                 os.close(self._directory)
                 hidden.unlink(missing_ok=True)
+            signal.signal(signal.SIGALRM, lambda *_: self.close())
+            signal.setitimer(signal.ITIMER_REAL, self._seconds)
             # What came while it was not ours yet was told to nobody.
             self.look()
 
@@ -89,6 +94,7 @@ class WaitingRoom:
         waiting, self._socket = self._socket, None
         if waiting is None:
             return
+        signal.setitimer(signal.ITIMER_REAL, 0)
         os.close(self._directory)
         with waiting, suppress(OSError):  # the queue is empty
             while True:

@@ -79,7 +79,7 @@ def test_a_pod_that_is_not_in_the_group_says_so_and_what_to_do(root: Path, tmp_p
         said = appliance.run("status").stdout
         assert f"KLEIDI_SOCKET_GROUP={GROUP}" in said
         assert "supplementalGroups" in said
-        assert not appliance.socket.exists()
+        until(lambda: not appliance.socket.exists(), "nobody waits any more for what cannot be bound")
 
 
 def test_the_directory_and_the_configuration_are_the_groups_to_read(root: Path) -> None:

@@ -99,6 +99,16 @@ def test_can_be_opened_again_when_the_server_has_ended(room: WaitingRoom) -> Non
     assert not room.path.exists()
 
 
+def test_nobody_is_kept_for_a_server_that_does_not_come(room: WaitingRoom) -> None:
+    room.close()
+    short = WaitingRoom(room.path, 0.3)
+    short.admit()
+    with dial(room.path) as caller:
+        assert heard(caller) == [SETTINGS, GOAWAY]
+    assert not short.open
+    assert not room.path.exists()
+
+
 def test_other_names_in_the_directory_are_no_reason(room: WaitingRoom) -> None:
     for number in range(10):
         Path(f"other-{number}").touch()
