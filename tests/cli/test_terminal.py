@@ -23,6 +23,8 @@ def at_terminal(node: Node, *arguments: str, keys: bytes = b"", after: bytes = b
     """The exit code and what was shown; *keys* are typed when *after* has been."""
     pid, terminal = pty.fork()
     if pid == 0:
+        # Tests that run in the background of a shell have it ignored, and so would what they start.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execve(BIN / "kleidi", ["kleidi", *arguments], {**node.environment, "TERM": "xterm"})  # noqa: S606
     shown, deadline = b"", time.monotonic() + SECONDS
     with contextlib.suppress(OSError):  # its other end is closed
