@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Self
 
 import grpc
 
@@ -44,6 +45,11 @@ class Site(House):
         }
         named = {name: self._told(value) for name, value in self.settings}
         return super().environment | {f"KLEIDI_{name}": value for name, value in (ours | named).items()}
+
+    def build(self) -> Self:
+        """With an empty root of a node, for an installation below it."""
+        (self.root / "node").mkdir(parents=True)
+        return super().build()
 
     def copied(self, name: str) -> "Site":
         """The same files elsewhere; its memory is empty."""
