@@ -4,6 +4,8 @@ Of a certificate that is not trusted gRPC says UNAVAILABLE, and prints on stderr
 is tried with the standard library first: connect, TLS, and HTTP/2's first frames.
 """
 
+import errno
+import os
 import socket
 import ssl
 from contextlib import closing
@@ -34,10 +36,8 @@ class Identity:
         if (self.cert is None) != (self.key is None):
             raise KleidiError(faults.CONFIG, "a client certificate needs --cert and --key")
         for path in filter(None, (self.cacert, self.cert, self.key)):
-            try:
-                path.open("rb").close()
-            except OSError as error:
-                raise KleidiError(faults.INPUT_UNREADABLE, f"{path}: {_words(error)}") from error
+            if why := _unreadable(path):
+                raise KleidiError(faults.INPUT_UNREADABLE, f"{path}: {os.strerror(why)}")
         try:
             context = ssl.create_default_context(cafile=self.cacert)
             if self.cert is not None:
@@ -123,6 +123,15 @@ class Endpoint:
             )
         words = "that is not etcd's answer" if self.secure else "that is not etcd's answer; is it https?"
         raise KleidiError(faults.ETCD_UNREACHABLE, f"{self.target}: {words}")
+
+
+def _unreadable(path: Path) -> int:
+    """The error number with which it could not be read; it may be a pipe, so it is not tried."""
+    if not path.exists():
+        return errno.ENOENT
+    if path.is_dir():
+        return errno.EISDIR
+    return 0 if os.access(path, os.R_OK) else errno.EACCES
 
 
 def _words(error: Exception) -> str:

@@ -38,6 +38,7 @@ LISTED = {
     ("appliance/install/rooted.py", "iterdir"): (1, "its owner turns errors into faults of the installer"),
     ("appliance/volume/audit/files.py", "iterdir"): (1, "inside of the log's own translation"),
     ("appliance/volume/generations.py", "listdir"): (1, "by descriptor, inside of the volume's translation"),
+    ("appliance/volume/generations.py", "iterdir"): (1, "by path, inside of the volume's translation"),
     ("appliance/volume/durable.py", "iterdir"): (1, "this is the place"),
     ("appliance/volume/memory.py", "fwalk"): (1, "what cannot be removed is left"),
     ("softhsm/directory.py", "iterdir"): (1, "this is the place of the room that knows no faults"),
