@@ -5,6 +5,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 
 # Text that goes to a file or a program is one line per thing, however long.
@@ -29,6 +30,11 @@ def coloured(text: str, colour: Colour) -> str:
     """*text* in *colour* where somebody sees it and has not asked for none (https://no-color.org)."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not _seen()
     return text if plain else f"\x1b[1;{colour}m{text}\x1b[0m"
+
+
+def day(unix: int) -> str:
+    """The date, in UTC, of a moment in Unix seconds."""
+    return datetime.fromtimestamp(unix, UTC).date().isoformat()
 
 
 def _seen() -> bool:

@@ -1,7 +1,6 @@
 """`kleidi slot …`: the ways into the seal. A passphrase and an identity stay in this process."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Annotated, ClassVar
 
 import typer
@@ -50,7 +49,7 @@ class SlotList(Document):
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    when = datetime.fromtimestamp(row.tested, UTC).date().isoformat() if row.tested else ""
+    when = screen.day(row.tested) if row.tested else ""
     tested = when or ("opens now" if row.configured else "never")
     return (
         screen.safe(row.name),

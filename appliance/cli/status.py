@@ -3,7 +3,6 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -90,14 +89,9 @@ def _watched(settings: Settings) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    def screens() -> Iterator[Text]:
+    with Live(console=Console(), auto_refresh=False, screen=True) as live:
         while True:
             text = reach.report(settings).to_text(screen.width())
-            yield Text.from_ansi(
-                f"{text}\n\n{time.strftime('%H:%M:%S')}, every {_WATCH_SECONDS:g} s; Ctrl-C ends"
-            )
-
-    with Live(console=Console(), auto_refresh=False, screen=True) as live:
-        for shown in screens():
-            live.update(shown, refresh=True)
+            below = f"{time.strftime('%H:%M:%S')}, every {_WATCH_SECONDS:g} s; Ctrl-C ends"
+            live.update(Text.from_ansi(f"{text}\n\n{below}"), refresh=True)
             time.sleep(_WATCH_SECONDS)

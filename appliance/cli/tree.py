@@ -13,7 +13,6 @@ class Option:
     value: str
     help: str
     choices: tuple[str, ...] = ()
-    required: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def _option(parameter: Any) -> Option:  # noqa: ANN401
     switch = bool(parameter.is_flag)
     choices = _choices(parameter)
     value = "" if switch else parameter.metavar or "|".join(choices) or _kind(parameter)
-    return Option(names, value, parameter.help or "", choices, parameter.required)
+    return Option(names, value, parameter.help or "", choices)
 
 
 def _choices(parameter: Any) -> tuple[str, ...]:  # noqa: ANN401

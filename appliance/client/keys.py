@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, ClassVar
 
 from appliance import screen
@@ -32,7 +31,7 @@ class KeyList(Document):
 
 
 def _cells(row: KeyRow) -> tuple[str, ...]:
-    since = datetime.fromtimestamp(row.since, UTC).date().isoformat() if row.since else "unknown"
+    since = screen.day(row.since) if row.since else "unknown"
     state = f"{row.state}, adopted" if row.adopted else row.state
     return row.name, state, since, f"{row.wrapped:,}", f"{row.unwrapped:,}", row.key_id
 

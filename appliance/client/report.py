@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Annotated, ClassVar
 
 from appliance import faults, screen
@@ -128,7 +127,7 @@ class LossRow:
 
     def to_text(self) -> str:
         """`2026-11-25: kleidi/…/v2/…; generation 3 was seen, 1 was found (the disk burnt)`."""
-        day = datetime.fromtimestamp(self.unix, UTC).date().isoformat()
+        day = screen.day(self.unix)
         named = ", ".join(self.keys) or "no key that is known"
         return f"{day}: {named}; generation {self.generation} was seen, {self.found} found ({self.reason})"
 
