@@ -1,0 +1,119 @@
+"""The port to whatever holds the keys: an engine wraps, unwraps, and gives nothing else away.
+
+An engine is a module of `appliance/engines/`; the registry there knows its name and how it is made. What
+wrap gives is *opaque* to all others: a nonce is the engine's own business, and what proves a key is that it
+unwraps its known answer. What an engine has to remember lies in the seal as its state, which nobody else reads.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from appliance.faults import Fault
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """What the seal keeps for one engine: files by relative name. Empty: it keeps nothing."""
+
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    def __bool__(self) -> bool:
+        return bool(self.files)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A key that an engine made or took up.
+
+    *state* holds it; *object_id* is the engine's name of it; *known_answer* is the known plaintext, wrapped
+    (key_id.PROBE_…). *print_source* is what its fingerprint is drawn from, the same on every node that has
+    the key. *lineage*, of an engine that many nodes share: what all of them call a cluster that begins here.
+    """
+
+    state: EngineState
+    object_id: str
+    known_answer: bytes
+    print_source: bytes
+    lineage: str = ""
+
+
+class Engine(Protocol):
+    """AES-256-GCM, or what is as strong, under keys that stay inside.
+
+    *key* is the engine's own name of a key. wrap and unwrap raise one of the errors below, ValueError for
+    what no caller of ours may ask, or a bug's own. The others raise KleidiError and leave all as it was.
+    """
+
+    @property
+    def lanes(self) -> int:
+        """How many calls may wait at a time for something outside of this process; 0: none ever waits."""
+        ...
+
+    def open(self, directory: Path, state: EngineState) -> None:
+        """Get ready, in a private *directory* in memory. With lanes: prepare only, and wait for nobody."""
+        ...
+
+    def close(self) -> None: ...
+
+    def wrap(self, key: str, plaintext: bytes, aad: bytes) -> bytes:
+        """What unwrap gives *plaintext* back for: `nonce 12 | ciphertext | tag 16` in envelope format 1."""
+        ...
+
+    def unwrap(self, key: str, body: bytes, aad: bytes) -> bytes: ...
+
+    def make(self, scratch: Path, state: EngineState, wish: str) -> Made:
+        """A new key beside those of *state*, named *wish* where the engine lets us choose.
+
+        Away from what is open, as are the next two: in *scratch*, a private place in memory.
+        """
+        ...
+
+    def destroy(self, scratch: Path, state: EngineState, object_id: str) -> EngineState:
+        """*state* without that key."""
+        ...
+
+    def prove(self, scratch: Path, state: EngineState, known_answers: Mapping[str, bytes]) -> None:
+        """Try every key, by object id, with its known answer; raise E-TRIAL-FAILED."""
+        ...
+
+    def needs(self, state: EngineState) -> str:
+        """What its keys need that is not in *state*, in words; empty when *state* has it all."""
+        ...
+
+
+@runtime_checkable
+class Inspects(Protocol):
+    """An engine that can see what will trouble somebody before it does."""
+
+    def inspect(self) -> Mapping[Fault, str]:
+        """Warnings with their details; raises like wrap. May take as long as a call."""
+        ...
+
+
+class EngineError(Exception):
+    """What an engine can answer instead of bytes. Never raised itself."""
+
+
+class TamperedError(EngineError):
+    """The tag does not fit: another key, other bytes, other associated data."""
+
+
+class LostError(EngineError):
+    """The engine or the key went away; opening it again may heal it."""
+
+
+class _ReasonError(EngineError):
+    def __init__(self, fault: Fault, detail: str = "") -> None:
+        super().__init__(f"{fault.id} {detail}".strip())
+        self.fault = fault
+        self.detail = detail
+
+
+class AwayError(_ReasonError):
+    """Out of reach, or refusing for now: there is nothing to open, it heals by itself."""
+
+
+class OffError(_ReasonError):
+    """It answers and will not use this key: gone, forbidden, or another one in its place."""
