@@ -14,8 +14,9 @@ from appliance.backup.directory import Automatic
 from appliance.backup.restore import Restorer
 from appliance.backup.verified import Record
 from appliance.endpoint import HEALTH_NAME
-from appliance.engine import SoftHsmEngine
+from appliance.engines import registry
 from appliance.faults import KleidiError
+from appliance.keys.engines import Engines
 from appliance.ops.operations import Operations
 from appliance.ops.workshop import Workshop
 from appliance.provision import note
@@ -60,9 +61,7 @@ def provision(settings: Settings) -> Done:
     from appliance.provision.apply import Provisioner
 
     hardening.shut()
-    provisioner = Provisioner(
-        committer(settings), engine(settings), settings.provision, here(), settings.allow_unmounted
-    )
+    provisioner = Provisioner(committer(settings), settings.provision, here(), settings.allow_unmounted)
     try:
         done = provisioner.run()
     except KleidiError as error:
@@ -73,7 +72,7 @@ def provision(settings: Settings) -> Done:
 
 
 def committer(settings: Settings) -> Committer:
-    return Committer(storage(settings), engine(settings), settings.memory_dir, automatic_backup(settings))
+    return Committer(storage(settings), engines(settings), settings.memory_dir, automatic_backup(settings))
 
 
 def automatic_backup(settings: Settings) -> tuple[Automatic, ...]:
@@ -109,18 +108,19 @@ def sealed_head(settings: Settings) -> Head | None:
     return storage(settings).open().payload.audit
 
 
-def engine(settings: Settings) -> SoftHsmEngine:
-    return SoftHsmEngine(settings.softhsm_module)
+def engines(settings: Settings) -> Engines:
+    """One for a process: an engine may hold a connection or a login."""
+    return registry.engines(settings.softhsm_module)
 
 
 def ledger(settings: Settings) -> Ledger:
     return Ledger(settings.volume_dir / LEDGER)
 
 
-def operations(settings: Settings, counted: Ledger, locked: Storage) -> Operations:
+def operations(settings: Settings, counted: Ledger, locked: Storage, shared: Engines) -> Operations:
     """The verbs on keys; *locked* is held by whoever runs them."""
     return Operations(
-        Workshop(locked, engine(settings), settings.memory_dir),
+        Workshop(locked, shared, settings.memory_dir),
         counted,
         int(settings.destroy_wait_hours * 3600),
         backed_up=verified(settings).covers,
@@ -147,17 +147,17 @@ def offline(settings: Settings) -> Iterator[tuple[Opened, Operations]]:
         opened = kept.open()
         kept.forget(opened)
         counted.take_up(opened.payload.keyset)
-        yield opened, operations(settings, counted, kept)
+        yield opened, operations(settings, counted, kept, engines(settings))
 
 
-def keeper(settings: Settings, counted: Ledger, kept: Storage, observer: Observer) -> "Keeper":
-    """The token's keeper, not yet running."""
+def keeper(
+    settings: Settings, counted: Ledger, kept: Storage, shared: Engines, observer: Observer
+) -> "Keeper":
+    """The keeper of what is open, not yet running."""
     from appliance.service.keeper import Keeper
     from appliance.service.opened import OpenToken
 
-    token = OpenToken(
-        kept, engine(settings), settings.memory_dir, lambda: waiting_for(settings), counted.take_up
-    )
+    token = OpenToken(kept, shared, settings.memory_dir, lambda: waiting_for(settings), counted.take_up)
     return Keeper(
         token,
         observer,
@@ -195,8 +195,9 @@ def serve(settings: Settings) -> None:
         # One for all: what holds the volume's lock must be what commits to it.
         locked = storage(settings)
         observer = Observers((LogLines(),))
-        kept = keeper(settings, counted, locked, observer)
-        ours = replace(operations(settings, counted, locked), observer=observer)
+        shared = engines(settings)
+        kept = keeper(settings, counted, locked, shared, observer)
+        ours = replace(operations(settings, counted, locked, shared), observer=observer)
         changes = Changes(kept, ours)
         tripwire = Tripwire(kept)
         kms = KeyManagement(kept, counted, tripwire, observer)

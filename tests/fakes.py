@@ -5,8 +5,7 @@ Obeys the same contract as SoftHSM's (tests/contract/), so it may stand in for i
 
 import secrets
 import threading
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -15,12 +14,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.keys import key_id
-from appliance.keys.cipher import CipherLostError, TamperedError
+from appliance.keys.engine import Adoption, EngineState, LostError, Made, TamperedError
+from appliance.keys.engines import Engines
 from appliance.keys.envelope import NONCE_SIZE, TAG_SIZE
-from appliance.keys.keyset import KeySet, KeyState
-from appliance.volume.payload import AdoptedToken, FoundToken, TokenImage
+from appliance.keys.found import FoundToken
 
-_FOLDER = "fake-token/"
+_PIN, _FOLDER = "pin", "keys/"
 _KEY_SIZE = 32
 # A test that forgot to let go must fail, not hang.
 _LONGEST_HANG_SECONDS = 60
@@ -29,8 +28,13 @@ _LONGEST_HANG_SECONDS = 60
 class FakeCipher:
     """AES-256-GCM under *keys*, by object id."""
 
-    def __init__(self, keys: Mapping[str, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        keys: Mapping[str, bytes] | None = None,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
         self.keys = dict(keys or {})
+        self.random = random
         self.calls = 0
         self._free = threading.Event()
         self._free.set()
@@ -38,29 +42,34 @@ class FakeCipher:
         self._lost = False
         self._bug: Exception | None = None
 
-    def encrypt(self, key: str, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
+    def wrap(self, key: str, plaintext: bytes, aad: bytes) -> bytes:
         if not plaintext:
             raise ValueError("there is no plaintext")
-        _check(nonce, aad)
-        return self._key(key).encrypt(nonce, plaintext, aad)
+        _check(aad)
+        nonce = self.random(NONCE_SIZE)
+        return nonce + self._key(key).encrypt(nonce, plaintext, aad)
 
-    def decrypt(self, key: str, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
-        if len(ciphertext) <= TAG_SIZE:
+    def unwrap(self, key: str, body: bytes, aad: bytes) -> bytes:
+        if len(body) <= NONCE_SIZE + TAG_SIZE:
             raise ValueError("the ciphertext is no longer than its tag")
-        _check(nonce, aad)
+        _check(aad)
         try:
-            return self._key(key).decrypt(nonce, ciphertext, aad)
+            return self._key(key).decrypt(body[:NONCE_SIZE], body[NONCE_SIZE:], aad)
         except InvalidTag as error:
             raise TamperedError("the tag does not fit") from error
 
-    def generate(self, object_id: str) -> bytes:
-        """Make a key and give its known answer."""
+    def generate(self, object_id: str) -> Made:
+        """Make a key, which no state holds yet."""
         self.keys[object_id] = secrets.token_bytes(_KEY_SIZE)
-        return self.known_answer(object_id)
+        return self.made(object_id)
+
+    def made(self, object_id: str, state: EngineState = EngineState()) -> Made:  # noqa: B008  frozen
+        """What there is to tell of a key that *state* holds; its known answer repeats, as SoftHSM's does."""
+        return made(object_id, self.known_answer(object_id)[NONCE_SIZE:], state)
 
     def known_answer(self, object_id: str) -> bytes:
         key = AESGCM(self.keys[object_id])
-        return key.encrypt(key_id.PROBE_NONCE, key_id.PROBE_PLAINTEXT, key_id.PROBE_AAD)
+        return key_id.PROBE_NONCE + key.encrypt(key_id.PROBE_NONCE, key_id.PROBE_PLAINTEXT, key_id.PROBE_AAD)
 
     def hang(self) -> None:
         """Let no call end before release."""
@@ -100,17 +109,19 @@ class FakeCipher:
         if self._bug is not None:
             raise self._bug
         if self._lost:
-            raise CipherLostError("the token went away")
+            raise LostError("the token went away")
         if object_id not in self.keys:
-            raise CipherLostError("no such key")
+            raise LostError("no such key")
         return AESGCM(self.keys[object_id])
 
 
 class FakeEngine(FakeCipher):
-    """A token whose image is its keys: can be made, proved, opened and closed like SoftHSM's.
+    """A token whose state is its keys: can be made, proved, opened and closed like SoftHSM's.
 
     forget and exchange outlive an opening, like damage on the volume; lose does not.
     """
+
+    remote = False
 
     def __init__(self, *, waits: bool = True) -> None:
         super().__init__()
@@ -119,57 +130,60 @@ class FakeEngine(FakeCipher):
         self._refusal: KleidiError | None = None
         self._spoilt: dict[str, bytes | None] = {}
 
-    def image(self) -> TokenImage:
-        return TokenImage(secrets.token_hex(8), _files(self.keys), secrets.token_hex(16))
+    @property
+    def lanes(self) -> int:
+        return 1 if self.waits else 0
 
-    def make(self, scratch: Path, object_id: str) -> tuple[TokenImage, bytes]:
-        (scratch / "new").mkdir(mode=0o700)
-        known_answer = self.generate(object_id)
-        image = self.image()
-        self.close()
-        return image, known_answer
+    @property
+    def alone(self) -> Engines:
+        """The one engine that there is."""
+        return Engines.of(softhsm=self)
 
-    def prove(self, scratch: Path, image: TokenImage, keyset: KeySet) -> None:
+    def state(self) -> EngineState:
+        return _state(self.keys, secrets.token_hex(16))
+
+    def make(self, scratch: Path, state: EngineState, wish: str) -> Made:
+        (scratch / ("forge" if state else "new")).mkdir(mode=0o700)
+        maker = FakeCipher(_keys(state) if state else {})
+        if wish in maker.keys:
+            raise KleidiError(faults.TRIAL_FAILED, "the name is given already")
+        maker.generate(wish)
+        pin = state.files[_PIN].decode() if state else secrets.token_hex(16)
+        return maker.made(wish, _state(maker.keys, pin))
+
+    def prove(self, scratch: Path, state: EngineState, known_answers: Mapping[str, bytes]) -> None:
         (scratch / "trial").mkdir(mode=0o700)
-        maker = FakeCipher(_keys(image))
-        listed = {
-            key.object_id: key.known_answer for key in keyset.keys if key.state is not KeyState.DESTROYED
-        }
-        if {name: maker.known_answer(name) for name in maker.keys} != listed:
+        maker = FakeCipher(_keys(state))
+        if {name: maker.known_answer(name) for name in maker.keys} != dict(known_answers):
             raise KleidiError(faults.TRIAL_FAILED, "the keys are not the ones that are listed")
 
-    def extend(self, scratch: Path, image: TokenImage, object_id: str) -> tuple[TokenImage, bytes]:
+    def destroy(self, scratch: Path, state: EngineState, object_id: str) -> EngineState:
         (scratch / "forge").mkdir(mode=0o700)
-        maker = FakeCipher(_keys(image))
-        if object_id in maker.keys:
-            raise KleidiError(faults.TRIAL_FAILED, "the name is given already")
-        known_answer = maker.generate(object_id)
-        return replace(image, files=_files(maker.keys)), known_answer
-
-    def reduce(self, scratch: Path, image: TokenImage, object_id: str) -> TokenImage:
-        (scratch / "forge").mkdir(mode=0o700)
-        kept = _keys(image)
+        kept = _keys(state)
         if kept.pop(object_id, None) is None:
             raise KleidiError(faults.TRIAL_FAILED, "no such key")
-        return replace(image, files=_files(kept))
+        return _state(kept, state.files[_PIN].decode())
 
-    def adopt(self, scratch: Path, image: TokenImage, found: FoundToken) -> AdoptedToken:
-        """The found token's only file is its key; its name ends the engine's name of it."""
+    def adopt(self, scratch: Path, state: EngineState, found: FoundToken) -> Adoption:
+        """The found token's only file is its key; its label becomes the engine's name of it."""
         (scratch / "survey").mkdir(mode=0o700)
-        (value,), ours = found.files.values(), _keys(image)
+        (value,), ours = found.files.values(), _keys(state)
         if found.key_label in ours:
             raise KleidiError(faults.KEY_ADOPTED_ALREADY)
         maker = FakeCipher({**ours, found.key_label: value})
-        answer = maker.known_answer(found.key_label)
-        return AdoptedToken(replace(image, files=_files(maker.keys)), found.key_label, answer, private=False)
+        changed = _state(maker.keys, state.files[_PIN].decode())
+        return Adoption(maker.made(found.key_label, changed), "the old token keeps it in plaintext")
 
-    def open(self, directory: Path, image: TokenImage) -> None:
+    def needs(self, _state: EngineState) -> str:
+        return ""
+
+    def open(self, directory: Path, state: EngineState) -> None:
         self.close()
         self.openings += 1
         if self._refusal is not None:
             raise self._refusal
         (directory / "tokens").mkdir(mode=0o700)
-        kept = {**_keys(image, faults.TOKEN_LOST), **self._spoilt}
+        kept = {**_keys(state, faults.TOKEN_LOST), **self._spoilt}
         self.keys = {name: value for name, value in kept.items() if value is not None}
         self.find_again()
 
@@ -193,22 +207,25 @@ class FakeEngine(FakeCipher):
         self._spoilt[object_id] = self.keys[object_id]
 
 
-def _files(keys: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {f"{_FOLDER}{name}": value for name, value in keys.items()}
+def made(object_id: str, answer: bytes, state: EngineState = EngineState()) -> Made:  # noqa: B008  frozen
+    """A key that is known by *answer*, which need not be one that any key gives."""
+    return Made(state, object_id, key_id.PROBE_NONCE + answer, print_source=answer)
 
 
-def _keys(image: TokenImage, fault: Fault = faults.TRIAL_FAILED) -> dict[str, bytes]:
-    """What is on a token, whatever else lies there. Raises *fault* of one that is damaged."""
+def _state(keys: Mapping[str, bytes], pin: str) -> EngineState:
+    return EngineState({_PIN: pin.encode(), **{f"{_FOLDER}{name}": value for name, value in keys.items()}})
+
+
+def _keys(state: EngineState, fault: Fault = faults.TRIAL_FAILED) -> dict[str, bytes]:
+    """What is in a state, whatever else lies there. Raises *fault* of one that is damaged."""
     keys = {
-        name.removeprefix(_FOLDER): value for name, value in image.files.items() if name.startswith(_FOLDER)
+        name.removeprefix(_FOLDER): value for name, value in state.files.items() if name.startswith(_FOLDER)
     }
     if not keys or {len(value) for value in keys.values()} != {_KEY_SIZE}:
         raise KleidiError(fault, "the token is damaged")
     return keys
 
 
-def _check(nonce: bytes, aad: bytes) -> None:
-    if len(nonce) != NONCE_SIZE:
-        raise ValueError("a nonce has 12 bytes")
+def _check(aad: bytes) -> None:
     if not aad:
         raise ValueError("there is no additional data")

@@ -1,9 +1,9 @@
 """A bundle: one age file over a plain tar, with everything in it that is needed to reach the keys.
 
     bundle.json     what it is: lineage, generation, key set
-    manifest.json   the keys, each with its state and known answer
-    secrets.json    the PINs; no slot of the volume it came from
-    tokens/…        SoftHSM's files
+    manifest.json   the keys, each with its engine, its state and its known answer
+    secrets.json    no slot of the volume it came from
+    engines/…       what each engine keeps: of SoftHSM the token's files and its PINs
     SHA256SUMS      of all of them, as sha256sum -c takes it
 
 age says that nobody without the key changed or cut it; the sums say so once more to
@@ -26,7 +26,8 @@ from appliance.volume.opening import Opened, Storage
 from appliance.volume.payload import Payload, pack, unpack
 from appliance.volume.seal import Header
 
-SCHEMA = "kleidi.bundle/v1"
+SCHEMA = "kleidi.bundle/v2"
+_READ = ("kleidi.bundle/v1", SCHEMA)
 MAX_SIZE = 8 << 20  # a token of a thousand keys has a megabyte
 _ABOUT = "bundle.json"
 _SUMS = "SHA256SUMS"
@@ -91,10 +92,10 @@ def read(found: Mapping[str, bytes]) -> tuple[Header, Payload]:
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise KleidiError(faults.BACKUP_CORRUPT, f"{_ABOUT}: {error}") from error
     # Before anything else: only a version that knows it can say whether the rest is as it should be.
-    if schema != SCHEMA and schema.startswith(_FAMILY):
+    if schema not in _READ and schema.startswith(_FAMILY):
         raise KleidiError(faults.BACKUP_NEWER, f"{schema}, this version knows {SCHEMA}")
     content = {name: data for name, data in found.items() if name != _SUMS}
-    if schema != SCHEMA or found.get(_SUMS) != _sums(content):
+    if schema not in _READ or found.get(_SUMS) != _sums(content):
         raise KleidiError(faults.BACKUP_CORRUPT, f"{_SUMS} does not fit its files")
     try:
         payload = Payload.from_entries({name: data for name, data in content.items() if name != _ABOUT})

@@ -3,30 +3,26 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated
 
 from appliance import faults
 from appliance.age.key_pairs import Opener
 from appliance.backup.bundle import held, open_bundle
 from appliance.faults import KleidiError
-from appliance.keys.keyset import KeySet, KeyState
+from appliance.keys.engines import Engines
+from appliance.keys.keyset import KeyState
 from appliance.volume import memory
-from appliance.volume.payload import Payload, TokenImage
+from appliance.volume.payload import Payload
 from appliance.volume.seal import Header
+from appliance.volume.trial import prove
 
 
-class Prover(Protocol):
-    """What a verification needs of an engine."""
-
-    def prove(self, scratch: Path, image: TokenImage, keyset: KeySet) -> None: ...
-
-
-def examine(data: bytes, opener: Opener, prover: Prover, memory_dir: Path) -> tuple[Header, Payload]:
+def examine(data: bytes, opener: Opener, engines: Engines, memory_dir: Path) -> tuple[Header, Payload]:
     """What a bundle holds, every key of it proved by its known answer. Raises E-BACKUP-…, E-MEMORY-…."""
     header, payload = open_bundle(data, opener)
     with memory.room(memory_dir) as scratch:
         try:
-            prover.prove(scratch, payload.token, payload.keyset)
+            prove(engines, scratch, payload.engines, payload.keyset)
         except KleidiError as error:
             if error.fault is not faults.TRIAL_FAILED:
                 raise

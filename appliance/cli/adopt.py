@@ -15,10 +15,10 @@ from appliance.cli.options import DryRun, Output, Printed, tell
 from appliance.cli.secrets import read
 from appliance.client.report import Changed
 from appliance.faults import KleidiError
+from appliance.keys.found import FoundToken
 from appliance.ops.operations import Command, Verb
 from appliance.settings import load
 from appliance.volume import durable
-from appliance.volume.payload import FoundToken
 
 _Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The old token directory; only read.")]
 _PinFile = Annotated[str, typer.Option("--pin-file", metavar="FILE", help="Its user PIN; - reads stdin.")]

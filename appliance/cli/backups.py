@@ -120,7 +120,7 @@ def restore(
     hardening.shut()
     settings, data = load(), directory.take(file)
     key = opener(data, identity=identity, ask=passphrase, file=passphrase_file)
-    header, payload = examine(data, key, assembly.engine(settings), settings.memory_dir)
+    header, payload = examine(data, key, assembly.engines(settings), settings.memory_dir)
     if aside is not None:
         if not dry_run:
             lay_aside(unpacked(data, key), aside)

@@ -79,7 +79,7 @@ def verify(
     Of *stored*, objects by key id, it tells those that no key of it opens. That it was verified is recorded
     on this node's volume when that is of its lineage. Raises E-BACKUP-…, E-MEMORY-…; with *live* E-SERVER-….
     """
-    header, payload = examine(data, key, assembly.engine(settings), settings.memory_dir)
+    header, payload = examine(data, key, assembly.engines(settings), settings.memory_dir)
     lacking = None if stored is None else missing(payload, stored)
     compared = _compared(settings, payload) if live else None
     recorded = record(settings, header, payload, file)

@@ -47,7 +47,8 @@ def join(settings: Settings, courier: Courier, *, dry_run: bool) -> Changed:
 def _taken(settings: Settings, payload: Payload, *, dry_run: bool) -> Outcome:
     by = assembly.here()
     kept = assembly.storage(settings)
-    ours = assembly.cluster(settings, assembly.operations(settings, assembly.ledger(settings), kept))
+    counted, engines = assembly.ledger(settings), assembly.engines(settings)
+    ours = assembly.cluster(settings, assembly.operations(settings, counted, kept, engines))
     if not ours.holds_keys():
         return ours.enter(payload, dry_run=dry_run, by=by)
     with assembly.offline(settings) as (opened, operations):

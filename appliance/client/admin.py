@@ -11,10 +11,10 @@ from pathlib import Path
 from appliance.client.keys import KeyCheck
 from appliance.client.knock import ANSWER_SECONDS, answering, dialled, greet
 from appliance.client.report import BackupRow, Changed, KeyRow, LossRow, Reason, RefusedRow, Report
+from appliance.keys.found import FoundToken
 from appliance.ops.check import Condition, Verdict
 from appliance.ops.operations import Command
 from appliance.ops.slots import Order
-from appliance.volume.payload import FoundToken
 from appliance.volume.slot import HeldSlot
 from proto.admin import admin_pb2
 

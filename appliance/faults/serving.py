@@ -43,6 +43,18 @@ PRIMARY_WRONG = fault("E-PRIMARY-WRONG", _X, Exit.INTEGRITY,
 KEY_UNREADABLE = fault("E-KEY-UNREADABLE", _D, Exit.DEGRADED,
     "an older key does not give its known answer; what it encrypted cannot be read",
     "Restore the volume from a backup")
+ENGINE_UNKNOWN = fault("E-ENGINE-UNKNOWN", _W, Exit.ERROR,
+    "a key's engine is not one that this version has",
+    "Run the version that made the key, or a later one")
+ENGINE_SLOW = fault("E-ENGINE-SLOW", _D, Exit.DEGRADED,
+    "an engine does not answer, not even whether it is there",
+    "Look at what the line names; the keys of other engines are served")
+KEY_ENCRYPTS_NOT = fault("E-KEY-ENCRYPTS-NOT", _D, Exit.DEGRADED,
+    "the primary key's engine decrypts with it and does not let it encrypt",
+    "Allow it there again, or promote another key")
+KEY_SWITCHED_OFF = fault("E-KEY-SWITCHED-OFF", _D, Exit.DEGRADED,
+    "the engine of an older key does not let it decrypt; what it encrypted cannot be read",
+    "Allow it there again; if nothing needs it any more, disable it here")
 
 # The sockets
 SOCKET_IN_USE = fault("E-SOCKET-IN-USE", _W, Exit.BUSY,

@@ -24,7 +24,7 @@ def opened(data: bytes, annotations: Mapping[str, bytes], adopted: Adopted) -> E
         raise KleidiError(faults.ANNOTATIONS_FOREIGN, f"{len(annotations)}")
     if not NONCE_SIZE + TAG_SIZE < len(data) <= MAX_SIZE:
         raise KleidiError(faults.ENVELOPE_INVALID, f"{len(data)} bytes")
-    return Envelope(data[:NONCE_SIZE], data[NONCE_SIZE:])
+    return Envelope(data)
 
 
 def associated_data(adopted: Adopted) -> bytes:

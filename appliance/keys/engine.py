@@ -1,16 +1,22 @@
 """The port to whatever holds the keys: an engine wraps, unwraps, and gives nothing else away.
 
 An engine is a module of `appliance/engines/`; the registry there knows its name and how it is made. What
-wrap gives is *opaque* to all others: a nonce is the engine's own business, and what proves a key is that it
-unwraps its known answer. What an engine has to remember lies in the seal as its state, which nobody else reads.
+wrap gives is opaque to all others: a nonce is the engine's own business, and what proves a key is that it
+unwraps its known answer. What an engine has to remember lies in the seal as its state; nobody else reads it.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from appliance.faults import Fault
+from appliance.keys.found import FoundToken
+
+# The engine that every key had before there was another one, and that new keys have unless told otherwise.
+SOFTHSM = "softhsm"
+ENGINE_NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
 
 
 @dataclass(frozen=True)
@@ -39,29 +45,41 @@ class Made:
     lineage: str = ""
 
 
-class Engine(Protocol):
+class Cipher(Protocol):
     """AES-256-GCM, or what is as strong, under keys that stay inside.
 
-    *key* is the engine's own name of a key. wrap and unwrap raise one of the errors below, ValueError for
-    what no caller of ours may ask, or a bug's own. The others raise KleidiError and leave all as it was.
+    *key* is the engine's own name of a key. Both raise one of the errors below, ValueError for what no caller
+    of ours may ask, or a bug's own.
     """
-
-    @property
-    def lanes(self) -> int:
-        """How many calls may wait at a time for something outside of this process; 0: none ever waits."""
-        ...
-
-    def open(self, directory: Path, state: EngineState) -> None:
-        """Get ready, in a private *directory* in memory. With lanes: prepare only, and wait for nobody."""
-        ...
-
-    def close(self) -> None: ...
 
     def wrap(self, key: str, plaintext: bytes, aad: bytes) -> bytes:
         """What unwrap gives *plaintext* back for: `nonce 12 | ciphertext | tag 16` in envelope format 1."""
         ...
 
     def unwrap(self, key: str, body: bytes, aad: bytes) -> bytes: ...
+
+
+class Engine(Cipher, Protocol):
+    """Where keys are made, used and given up.
+
+    What is not a cipher's raises KleidiError and leaves all as it was.
+    """
+
+    @property
+    def lanes(self) -> int:
+        """How many calls may wait for it at a time; 0: none waits, calls are made on the event loop."""
+        ...
+
+    @property
+    def remote(self) -> bool:
+        """Whether its keys lie outside of the seal: then it may be away, and heals by itself."""
+        ...
+
+    def open(self, directory: Path, state: EngineState) -> None:
+        """Get ready, in a private *directory* in memory. A remote one only prepares: it waits for nobody."""
+        ...
+
+    def close(self) -> None: ...
 
     def make(self, scratch: Path, state: EngineState, wish: str) -> Made:
         """A new key beside those of *state*, named *wish* where the engine lets us choose.
@@ -89,6 +107,23 @@ class Inspects(Protocol):
 
     def inspect(self) -> Mapping[Fault, str]:
         """Warnings with their details; raises like wrap. May take as long as a call."""
+        ...
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """A key taken over with its token, and what whoever brought it should know."""
+
+    made: Made
+    warning: str = ""
+
+
+@runtime_checkable
+class Adopts(Protocol):
+    """An engine that takes over what another plugin over the same kind of store made."""
+
+    def adopt(self, scratch: Path, state: EngineState, found: FoundToken) -> Adoption:
+        """*state* with it beside. Raises E-TOKEN-NOT-ADOPTED, and E-KEY-ADOPTED-ALREADY."""
         ...
 
 

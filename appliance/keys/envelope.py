@@ -1,4 +1,9 @@
-"""The bytes that Kubernetes stores: format | nonce | ciphertext and tag."""
+"""The bytes that Kubernetes stores: format | body.
+
+The format says what the body is like; who made it, only the key id tells.
+
+    1   nonce 12 | AES-256-GCM ciphertext | tag 16, whichever engine drew the nonce
+"""
 
 from dataclasses import dataclass
 
@@ -16,11 +21,12 @@ MAX_PLAINTEXT = MAX_SIZE - OVERHEAD
 
 @dataclass(frozen=True)
 class Envelope:
-    nonce: bytes
-    ciphertext: bytes
+    """*body* is the engine's, and is not looked into here."""
+
+    body: bytes
 
     def to_bytes(self) -> bytes:
-        return bytes([FORMAT]) + self.nonce + self.ciphertext
+        return bytes([FORMAT]) + self.body
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Envelope":
@@ -29,7 +35,7 @@ class Envelope:
             raise KleidiError(faults.ENVELOPE_INVALID, f"{len(data)} bytes")
         if data[0] != FORMAT:
             raise KleidiError(faults.ENVELOPE_INVALID, f"format {data[0]}")
-        return cls(nonce=data[1 : 1 + NONCE_SIZE], ciphertext=data[1 + NONCE_SIZE :])
+        return cls(data[1:])
 
 
 def associated_data(key_id: str) -> bytes:

@@ -9,8 +9,8 @@ from appliance import faults
 from appliance.faults import KleidiError
 from appliance.keys import adopted
 from appliance.keys import key_id as ids
-from appliance.keys.cipher import Cipher, CipherError, TamperedError
-from appliance.keys.envelope import MAX_PLAINTEXT, NONCE_SIZE, Envelope, associated_data
+from appliance.keys.engine import AwayError, Cipher, EngineError, OffError, TamperedError
+from appliance.keys.envelope import MAX_PLAINTEXT, Envelope, associated_data
 from appliance.keys.keyset import Key, KeySet, KeyState
 
 _NONE: Mapping[str, bytes] = MappingProxyType({})
@@ -25,28 +25,34 @@ class Wrapped:
 
 
 class Keyring:
-    """One primary key that wraps, any number of keys that unwrap."""
+    """One primary key that wraps, any number of keys that unwrap, each in the engine that it names."""
 
     def __init__(
         self,
         keyset: KeySet,
-        cipher: Cipher,
+        engines: Mapping[str, Cipher],
         random: Callable[[int], bytes] = secrets.token_bytes,
         unreadable: frozenset[str] = frozenset(),
     ) -> None:
+        """*engines* are those of all keys that decrypt."""
         self.keyset = keyset
         self.unreadable = unreadable
-        self._cipher = cipher
+        self._engines = engines
         self._random = random
         self._primary = keyset.primary
         self._keys = {key.id: key for key in keyset.keys}
 
+    def engine_of(self, key_id: str) -> str:
+        """Which engine unwraps with that key; empty where none is asked."""
+        key = self._keys.get(key_id)
+        return key.engine if key and key.state.decrypts else ""
+
     def wrap(self, plaintext: bytes) -> Wrapped:
         if not 1 <= len(plaintext) <= MAX_PLAINTEXT:
             raise KleidiError(faults.PLAINTEXT_SIZE, f"{len(plaintext)} bytes")
-        key, nonce = self._primary, self._random(NONCE_SIZE)
-        ciphertext = self._cipher.encrypt(key.object_id, nonce, plaintext, associated_data(key.id))
-        return Wrapped(key.id, Envelope(nonce, ciphertext).to_bytes())
+        key = self._primary
+        body = self._engines[key.engine].wrap(key.object_id, plaintext, associated_data(key.id))
+        return Wrapped(key.id, Envelope(body).to_bytes())
 
     def unwrap(self, key_id: str, envelope: bytes, annotations: Mapping[str, bytes] = _NONE) -> bytes:
         """Give back exactly what was wrapped, or raise: the API server caches an answer unchecked."""
@@ -62,7 +68,7 @@ class Keyring:
             raise KleidiError(faults.KEY_UNREADABLE, key_id)
         opened, aad = _opened(key, envelope, annotations)
         try:
-            return self._cipher.decrypt(key.object_id, opened.nonce, opened.ciphertext, aad)
+            return self._engines[key.engine].unwrap(key.object_id, opened.body, aad)
         except TamperedError as error:
             raise KleidiError(faults.CIPHERTEXT_TAMPERED, key_id) from error
 
@@ -72,25 +78,30 @@ class Keyring:
         wrapped = self.wrap(plaintext)
         if self.unwrap(wrapped.key_id, wrapped.envelope) != plaintext:
             raise KleidiError(faults.PRIMARY_WRONG, "the round trip came back changed")
-        if not self._knows(self._primary):
+        if self._failure(self._primary) is not None:
             raise KleidiError(faults.PRIMARY_WRONG, "another key answers in its place")
 
-    def strangers(self) -> list[Key]:
-        """The keys that do not give their known answer: SoftHSM's objects have no check of their own.
+    def failing(self, engine: str) -> dict[Key, EngineError]:
+        """The keys of *engine* that do not give their known answer: an object may have no check of its own.
 
-        From here on they refuse: their failure is ours and must not look like damaged data.
+        Those that give none although nobody switched them off refuse from here on: that failure is ours and
+        must not look like damaged data. Raises AwayError.
         """
-        found = [key for key in self.keyset.keys if key.state.decrypts and not self._knows(key)]
-        self.unreadable = frozenset(key.id for key in found)
+        tried = [key for key in self.keyset.keys if key.engine == engine and key.state.decrypts]
+        found = {key: error for key in tried if (error := self._failure(key)) is not None}
+        strangers = {key.id for key, error in found.items() if not isinstance(error, OffError)}
+        self.unreadable = self.unreadable.difference(key.id for key in tried) | strangers
         return found
 
-    def _knows(self, key: Key) -> bool:
+    def _failure(self, key: Key) -> EngineError | None:
+        """A key is the one it was when it opens what it closed at its birth. Raises AwayError."""
         try:
-            answer = self._cipher.encrypt(key.object_id, ids.PROBE_NONCE, ids.PROBE_PLAINTEXT, ids.PROBE_AAD)
-            back = self._cipher.decrypt(key.object_id, ids.PROBE_NONCE, key.known_answer, ids.PROBE_AAD)
-        except CipherError:
-            return False
-        return answer == key.known_answer and back == ids.PROBE_PLAINTEXT
+            opened = self._engines[key.engine].unwrap(key.object_id, key.known_answer, ids.PROBE_AAD)
+        except AwayError:
+            raise
+        except EngineError as error:
+            return error
+        return None if opened == ids.PROBE_PLAINTEXT else TamperedError("the known answer is another one")
 
 
 def _opened(key: Key, data: bytes, annotations: Mapping[str, bytes]) -> tuple[Envelope, bytes]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from appliance.keys import key_id
+from appliance.keys.engine import SOFTHSM, Made
 
 
 class KeyState(StrEnum):
@@ -46,21 +47,41 @@ class Adopted:
 
 @dataclass(frozen=True)
 class Key:
-    """One key encryption key (KEK). *object_id* is the engine's name of it; *known_answer* proves it."""
+    """One key encryption key (KEK) in the engine of that name.
+
+    *object_id* is the engine's name of it, and *known_answer* what proves it there; *fingerprint*, drawn once
+    at its birth, is what all nodes know it by.
+    """
 
     lineage: str
     version: int
     state: KeyState
     object_id: str
     known_answer: bytes
+    fingerprint: str
     since: Moment = Moment()
     adopted: Adopted | None = None
+    engine: str = SOFTHSM
+
+    @classmethod
+    def born(  # noqa: PLR0913, PLR0917  all that is known of a key meets here
+        cls,
+        lineage: str,
+        version: int,
+        state: KeyState,
+        made: Made,
+        since: Moment = Moment(),
+        adopted: Adopted | None = None,
+        engine: str = SOFTHSM,
+    ) -> "Key":
+        print_ = key_id.fingerprint(made.print_source)
+        return cls(lineage, version, state, made.object_id, made.known_answer, print_, since, adopted, engine)
 
     @cached_property
     def id(self) -> str:
         if self.adopted is not None:
             return self.adopted.key_id
-        return key_id.compose(self.lineage, self.version, key_id.fingerprint(self.known_answer))
+        return key_id.compose(self.lineage, self.version, self.fingerprint)
 
     @property
     def name(self) -> str:
@@ -71,8 +92,10 @@ class Key:
         fields: dict[str, Any] = {
             "version": self.version,
             "state": self.state.value,
+            "engine": self.engine,
             "object_id": self.object_id,
             "known_answer": self.known_answer.hex(),
+            "fingerprint": self.fingerprint,
             "since": {"unix": self.since.unix, "served": self.since.served},
         }
         if self.adopted is not None:
@@ -89,8 +112,10 @@ class Key:
             KeyState(data["state"]),
             data["object_id"],
             bytes.fromhex(data["known_answer"]),
+            data["fingerprint"],
             Moment(since.get("unix", 0), since.get("served", 0)),
             Adopted(adopted["key_id"], adopted["annotation"]) if adopted else None,
+            data["engine"],
         )
 
 
@@ -114,7 +139,7 @@ class KeySet:
         given = [version for version in range(1, self.newest + 1) if version not in self.skipped]
         if [key.version for key in self.keys] != given or list(self.skipped) != sorted(self.skipped):
             raise ValueError("versions must count from 1 without a gap that is not told")
-        if len({key.object_id for key in self.keys}) != len(self.keys):
+        if len({(key.engine, key.object_id) for key in self.keys}) != len(self.keys):
             raise ValueError("two keys with one object id")
         if len({key.id for key in self.keys}) != len(self.keys):
             raise ValueError("two keys with one key id")

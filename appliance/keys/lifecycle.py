@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from appliance import faults
 from appliance.faults import KleidiError
+from appliance.keys.engine import SOFTHSM, Made
 from appliance.keys.keyset import Adopted, Key, KeySet, KeyState, Moment
 
 
@@ -25,11 +26,11 @@ def next_version(keyset: KeySet, taken: int = 0) -> int:
     return max(keyset.newest, taken) + 1
 
 
-def stage(keyset: KeySet, object_id: str, known_answer: bytes, now: Moment, taken: int = 0) -> KeySet:
-    """Add a key that decrypts and is announced nowhere yet."""
+def stage(keyset: KeySet, made: Made, now: Moment, taken: int = 0, engine: str = SOFTHSM) -> KeySet:
+    """Add a key of that *engine*, which decrypts and is announced nowhere yet."""
     refuse_second_staged(keyset)
     version = next_version(keyset, taken)
-    return keyset.with_keys(Key(keyset.lineage, version, KeyState.STAGED, object_id, known_answer, now))
+    return keyset.with_keys(Key.born(keyset.lineage, version, KeyState.STAGED, made, now, engine=engine))
 
 
 def refuse_second_staged(keyset: KeySet) -> None:
@@ -38,14 +39,11 @@ def refuse_second_staged(keyset: KeySet) -> None:
             raise KleidiError(faults.KEY_STAGED_ALREADY, key.id)
 
 
-def adopt(  # noqa: PLR0913, PLR0917  all that is known of a key meets here
-    keyset: KeySet, object_id: str, known_answer: bytes, adopted: Adopted, now: Moment, taken: int = 0
-) -> KeySet:
+def adopt(keyset: KeySet, made: Made, adopted: Adopted, now: Moment, taken: int = 0) -> KeySet:
     """Add another plugin's key: it decrypts and never encrypts."""
     refuse_second_adopted(keyset, adopted)
     version = next_version(keyset, taken)
-    key = Key(keyset.lineage, version, KeyState.RETIRED, object_id, known_answer, now, adopted)
-    return keyset.with_keys(key)
+    return keyset.with_keys(Key.born(keyset.lineage, version, KeyState.RETIRED, made, now, adopted))
 
 
 def refuse_second_adopted(keyset: KeySet, adopted: Adopted) -> None:

@@ -17,6 +17,7 @@ from appliance.volume.generations import VolumeState
 from appliance.volume.opening import Opened
 from appliance.volume.payload import Payload
 from appliance.volume.seal import Header
+from appliance.volume.trial import prove
 
 _SOURCE = "node"
 
@@ -57,7 +58,7 @@ class Cluster:
         seen = observe(storage, self.policy, allow_unmounted=self.allow_unmounted)
         steps_to_join(seen, storage.custody.used_for(), lineage)
         with memory.room(workshop.memory_dir) as scratch:
-            workshop.changer.prove(scratch, payload.token, payload.keyset)
+            prove(workshop.engines, scratch, payload.engines, payload.keyset)
         now = replace(self.operations.ledger.now(), served=0)
         ours = replace(payload, keyset=merge.welcomed(payload.keyset, now), slots=(), shared=True)
         # A count of this node's own, that goes on from what is remembered of the volume before.

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from appliance import faults
 from appliance.faults import KleidiError
+from appliance.keys.engine import SOFTHSM
 from appliance.keys.keyset import Key, KeySet, KeyState, Moment
 
 _ORDER = list(KeyState)
@@ -26,7 +27,7 @@ def updated(held: KeySet, brought: KeySet, now: Moment) -> KeySet:
     there = {key.version: key for key in brought.keys}
     both = [(ours, there[ours.version]) for ours in held.keys if ours.version in there]
     for ours, theirs in both:
-        if (ours.id, ours.known_answer) != (theirs.id, theirs.known_answer):
+        if not _same(ours, theirs):
             raise KleidiError(faults.KEYSET_CONFLICT, f"here {ours.id}, there {theirs.id}")
     if missing := [key.id for key in held.keys if key.version not in there]:
         raise KleidiError(faults.BUNDLE_STALE, "it lacks " + ", ".join(missing))
@@ -42,6 +43,12 @@ def updated(held: KeySet, brought: KeySet, now: Moment) -> KeySet:
     )
     # What was lost here and is not there either stays lost: its version is not given again.
     return replace(brought, keys=tuple(keys)).without_versions_to(held.newest)
+
+
+def _same(ours: Key, theirs: Key) -> bool:
+    """Of one engine and fingerprint. SoftHSM's answers repeat; another engine's differ from node to node."""
+    alike = (ours.id, ours.engine, ours.fingerprint) == (theirs.id, theirs.engine, theirs.fingerprint)
+    return alike and (ours.engine != SOFTHSM or ours.known_answer == theirs.known_answer)
 
 
 def _on_our_clock(key: Key, now: Moment) -> Key:

@@ -8,6 +8,8 @@ from enum import StrEnum
 from appliance import faults
 from appliance.faults import KleidiError
 from appliance.keys import adopted, key_id, lifecycle
+from appliance.keys.engine import SOFTHSM, EngineState
+from appliance.keys.found import FoundToken
 from appliance.keys.keyset import Adopted, Key, KeySet, KeyState
 from appliance.ops import check
 from appliance.ops.workshop import Workshop
@@ -15,7 +17,7 @@ from appliance.telemetry import NOBODY, Observer
 from appliance.volume.commit import Change, Committer, Hook
 from appliance.volume.ledger import Ledger
 from appliance.volume.opening import Opened
-from appliance.volume.payload import FoundToken, Loss, TokenImage
+from appliance.volume.payload import Loss, Payload
 
 
 class Verb(StrEnum):
@@ -32,7 +34,10 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True)
 class Command:
-    """What was asked for. *key* is v3 or a key id; *stored* a whole count of objects under that key."""
+    """What was asked for. *key* is v3 or a key id; *stored* a whole count of objects under that key.
+
+    *engine* is to make the new key; by default the one that is configured.
+    """
 
     verb: Verb
     key: str = ""
@@ -44,6 +49,7 @@ class Command:
     reason: str = ""
     dry_run: bool = False
     by: str = ""
+    engine: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,11 +76,12 @@ class Operations:
     before: tuple[Hook, ...] = ()
     require_backup: bool = False
     observer: Observer = NOBODY
+    engine: str = SOFTHSM
 
     @property
     def committer(self) -> Committer:
         workshop = self.workshop
-        return Committer(workshop.storage, workshop.changer, workshop.memory_dir, self.before, self.observer)
+        return Committer(workshop.storage, workshop.engines, workshop.memory_dir, self.before, self.observer)
 
     def run(self, current: Opened, command: Command) -> Outcome:
         """Do it, or raise KleidiError with nothing changed."""
@@ -113,18 +120,12 @@ class Operations:
         self.committer.demand(current)
         keyset = current.payload.keyset
         lifecycle.refuse_second_adopted(keyset, theirs)
-        taken = self.workshop.adopt(current.payload.token, found)
+        taken = self.workshop.adopt(current.payload, found)
         highest = self.workshop.storage.highest_version(current)
-        adopted_set = lifecycle.adopt(
-            keyset, taken.object_id, taken.known_answer, theirs, self.ledger.now(), highest
-        )
-        outcome = self._commit(current, command, adopted_set, adopted_set.keys[-1], taken.image)
-        if taken.private:
-            return outcome
-        warning = (
-            "the old token holds this key in plaintext (CKA_PRIVATE false): whoever had its files has it"
-        )
-        return replace(outcome, said=(*outcome.said, warning))
+        adopted_set = lifecycle.adopt(keyset, taken.made, theirs, self.ledger.now(), highest)
+        payload = current.payload.with_state(SOFTHSM, taken.made.state)
+        outcome = self._commit(current, command, payload, adopted_set, adopted_set.keys[-1])
+        return replace(outcome, said=(*outcome.said, *filter(None, [taken.warning])))
 
     def conditions(self, keyset: KeySet, key: Key, stored: int | None = None) -> list[check.Condition]:
         """Whether it is safe to do without *key*."""
@@ -153,14 +154,16 @@ class Operations:
 
     def _stage(self, current: Opened, command: Command) -> Outcome:
         keyset, object_id = current.payload.keyset, secrets.token_hex(16)
+        engine = command.engine or self.engine
         lifecycle.refuse_second_staged(keyset)
         highest = self.workshop.storage.highest_version(current)
         if command.dry_run:
             version = lifecycle.next_version(keyset, highest)
             return Outcome(current, keyset.primary, (f"would stage v{version}",))
-        image, answer = self.workshop.extend(current.payload.token, object_id)
-        staged = lifecycle.stage(keyset, object_id, answer, self.ledger.now(), highest)
-        return self._commit(current, command, staged, staged.keys[-1], image)
+        made = self.workshop.make(engine, current.payload, object_id)
+        staged = lifecycle.stage(keyset, made, self.ledger.now(), highest, engine)
+        payload = current.payload.with_state(engine, made.state)
+        return self._commit(current, command, payload, staged, staged.keys[-1])
 
     def _rotate(self, current: Opened, command: Command) -> Outcome:
         """Stage and promote: two generations. Interrupted in between, a second run takes the second."""
@@ -196,7 +199,7 @@ class Operations:
             self._demand_backup(keyset, command)
         if command.verb is Verb.DISABLE and not command.force:
             self._demand(check.may_disable, keyset, key, command)
-        return self._commit(current, command, turned, key, current.payload.token)
+        return self._commit(current, command, current.payload, turned, key)
 
     def _destroy(self, current: Opened, command: Command) -> Outcome:
         keyset = current.payload.keyset
@@ -206,8 +209,11 @@ class Operations:
         self._demand(check.may_destroy, keyset, key, command)
         if command.dry_run:
             return Outcome(current, key, (f"would destroy {key.id}",))
-        image = self.workshop.reduce(current.payload.token, key.object_id)
-        return self._commit(current, command, gone, key, image)
+        state = self.workshop.destroy(key.engine, current.payload, key.object_id)
+        alive = any(k.engine == key.engine and k.state is not KeyState.DESTROYED for k in gone.keys)
+        # A remote engine remembers what it gave up; of a token without keys nothing is worth keeping.
+        kept = state if alive or self.workshop.engines[key.engine].remote else EngineState()
+        return self._commit(current, command, current.payload.with_state(key.engine, kept), gone, key)
 
     def _accept(self, current: Opened, command: Command) -> Outcome:
         """Say that this is all there is: what was seen here before and is missing is lost."""
@@ -267,7 +273,7 @@ class Operations:
             raise KleidiError(faults.KEY_NOT_BACKED_UP)
 
     def _commit(
-        self, current: Opened, command: Command, keyset: KeySet, key: Key, image: TokenImage
+        self, current: Opened, command: Command, payload: Payload, keyset: KeySet, key: Key
     ) -> Outcome:
         now_key = keyset.now(key)
         if command.dry_run:
@@ -279,8 +285,7 @@ class Operations:
             told["force"] = True
         # A destroyed key must not be found in the generations before.
         change = Change(command.verb, command.by, told, purges=command.verb is Verb.DESTROY)
-        payload = replace(current.payload, keyset=keyset, token=image)
-        done = self.committer.commit(current, payload, change)
+        done = self.committer.commit(current, replace(payload, keyset=keyset), change)
         said = [f"{now_key.id} is {now_key.state}", *done.said]
         if command.verb is Verb.PROMOTE and not self.backed_up(keyset):
             said.append(

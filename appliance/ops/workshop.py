@@ -1,50 +1,44 @@
-"""Building what the next generation is to hold: in memory, away from the open token."""
+"""Building what the next generation is to hold: in memory, away from what is open."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
+from appliance import faults
+from appliance.faults import KleidiError
+from appliance.keys.engine import SOFTHSM, Adoption, Adopts, EngineState, Made
+from appliance.keys.engines import Engines
+from appliance.keys.found import FoundToken
 from appliance.volume import memory
-from appliance.volume.commit import Prover
 from appliance.volume.opening import Storage
-from appliance.volume.payload import AdoptedToken, FoundToken, TokenImage
-
-
-class TokenChanger(Prover, Protocol):
-    """What changes need of an engine: all of it in processes of their own, away from the open token.
-
-    Raises E-TRIAL-FAILED when the token does not take it, E-MODULE-… and E-MEMORY-….
-    """
-
-    def extend(self, scratch: Path, image: TokenImage, object_id: str) -> tuple[TokenImage, bytes]:
-        """*image* with one more key, and that key's known answer."""
-        ...
-
-    def reduce(self, scratch: Path, image: TokenImage, object_id: str) -> TokenImage:
-        """*image* without a key."""
-        ...
-
-    def adopt(self, scratch: Path, image: TokenImage, found: FoundToken) -> AdoptedToken:
-        """Raises E-TOKEN-NOT-ADOPTED, E-KEY-ADOPTED-ALREADY."""
-        ...
+from appliance.volume.payload import Payload
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """Needs the volume's lock, held by whoever calls."""
+    """Needs the volume's lock, held by whoever calls.
+
+    Raises E-TRIAL-FAILED when an engine does not take it, E-MODULE-..., E-MEMORY-..., and what else an engine
+    has to say.
+    """
 
     storage: Storage
-    changer: TokenChanger
+    engines: Engines
     memory_dir: Path
 
-    def extend(self, image: TokenImage, object_id: str) -> tuple[TokenImage, bytes]:
+    def make(self, engine: str, payload: Payload, object_id: str) -> Made:
+        """A new key of that *engine*, beside those of *payload*."""
         with memory.room(self.memory_dir) as scratch:
-            return self.changer.extend(scratch, image, object_id)
+            return self.engines[engine].make(scratch, payload.state(engine), object_id)
 
-    def reduce(self, image: TokenImage, object_id: str) -> TokenImage:
+    def destroy(self, engine: str, payload: Payload, object_id: str) -> EngineState:
+        """What that *engine* keeps without the key."""
         with memory.room(self.memory_dir) as scratch:
-            return self.changer.reduce(scratch, image, object_id)
+            return self.engines[engine].destroy(scratch, payload.state(engine), object_id)
 
-    def adopt(self, image: TokenImage, found: FoundToken) -> AdoptedToken:
+    def adopt(self, payload: Payload, found: FoundToken) -> Adoption:
+        """Raises E-TOKEN-NOT-ADOPTED, E-KEY-ADOPTED-ALREADY."""
+        engine = self.engines[SOFTHSM]
+        if not isinstance(engine, Adopts):
+            raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"engine {SOFTHSM} takes over no token")
         with memory.room(self.memory_dir) as scratch:
-            return self.changer.adopt(scratch, image, found)
+            return engine.adopt(scratch, payload.state(SOFTHSM), found)

@@ -3,38 +3,32 @@
 import secrets
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Protocol
 
 from appliance.faults import KleidiError
+from appliance.keys.engine import SOFTHSM, EngineState
 from appliance.keys.keyset import Key, KeySet, KeyState, Moment
 from appliance.provision.observe import observe
 from appliance.provision.plan import Plan, Policy, Refusal, Step, plan
 from appliance.volume import memory
 from appliance.volume.commit import Change, Committer, Done
 from appliance.volume.opening import Storage
-from appliance.volume.payload import Payload, TokenImage
+from appliance.volume.payload import Payload
 from appliance.volume.seal import Header
 from appliance.volume.traces import PROVISION
 
 
-class TokenMaker(Protocol):
-    """What the provisioner needs of an engine."""
-
-    def make(self, scratch: Path, object_id: str) -> tuple[TokenImage, bytes]:
-        """A token with one key of that name, and the key's known answer."""
-        ...
-
-
 @dataclass(frozen=True)
 class Provisioner:
-    """Brings a volume from empty to sealed, once, when policy and evidence allow it; *by* whom is logged."""
+    """Brings a volume from empty to sealed, once, when policy and evidence allow it; *by* whom is logged.
+
+    *engine* makes the first key.
+    """
 
     committer: Committer
-    maker: TokenMaker
     policy: Policy
     by: str
     allow_unmounted: bool = False
+    engine: str = SOFTHSM
 
     @property
     def _storage(self) -> Storage:
@@ -78,11 +72,12 @@ class Provisioner:
         if Step.CREATE_SEAL_KEY in steps:
             self._storage.custody.create()
         slot = self._storage.custody.load().hold()
-        lineage, object_id = secrets.token_hex(6), secrets.token_hex(16)
         with memory.room(self.committer.memory_dir) as scratch:
-            image, known_answer = self.maker.make(scratch, object_id)
-        born = Moment(int(time.time()))
-        keyset = KeySet(lineage, (Key(lineage, 1, KeyState.PRIMARY, object_id, known_answer, born),))
+            maker = self.committer.engines[self.engine]
+            made = maker.make(scratch, EngineState(), secrets.token_hex(16))
+        lineage, born = made.lineage or secrets.token_hex(6), Moment(int(time.time()))
+        key = Key.born(lineage, 1, KeyState.PRIMARY, made, born, engine=self.engine)
+        keyset, engines = KeySet(lineage, (key,)), {self.engine: made.state}
         change = Change(PROVISION, self.by, made={"key_id": keyset.primary.id, "keyset": keyset.hash})
-        done = self.committer.first(Header(lineage, 1), lambda: Payload(keyset, image, (slot,)), change)
+        done = self.committer.first(Header(lineage, 1), lambda: Payload(keyset, engines, (slot,)), change)
         return replace(done, born=True)

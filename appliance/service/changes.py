@@ -10,12 +10,12 @@ from appliance.age.key_pairs import Recipients
 from appliance.backup.bundle import hand_out
 from appliance.faults import KleidiError
 from appliance.keys import lifecycle
+from appliance.keys.found import FoundToken
 from appliance.keys.keyset import Key
 from appliance.ops.check import Condition, Judgement
 from appliance.ops.operations import Command, Operations, Outcome
 from appliance.service.keeper import Keeper
 from appliance.volume.opening import Opened
-from appliance.volume.payload import FoundToken
 
 T = TypeVar("T")
 

@@ -1,8 +1,8 @@
-"""The keeper supervises the open token: opens it, proves it again and again, opens it anew when it is lost.
+"""The keeper supervises what is open: opens it, proves it again and again, opens it anew when it is lost.
 
-Opening and proving have a thread of their own, and so have the calls of an engine that waits:
-they queue for it, bounded in number and in time. How things stand is told from a snapshot and
-never waits for the token.
+Opening and proving have a thread of their own, and so have the calls of each engine that waits (lanes) and
+the watch over each remote one (engine_watch): a call waits for its own key's engine alone. How things stand
+is told from a snapshot and never waits for anybody.
 """
 
 import asyncio
@@ -11,14 +11,17 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
 
 from appliance import faults
 from appliance.faults import Fault, KleidiError
-from appliance.keys.cipher import CipherError
+from appliance.keys.engine import AwayError, EngineError, OffError
 from appliance.keys.keyring import Keyring
 from appliance.logs import log
+from appliance.service.engine_watch import EngineWatch
+from appliance.service.lanes import Lanes
 from appliance.service.opened import OpenToken
 from appliance.service.standing import Standing
 from appliance.telemetry import Observer, Remarked, Stood, Switched, TokenOpened
@@ -56,7 +59,9 @@ class Keeper:
         self._queue_size = queue_size
         self._probe_seconds = probe_seconds
         self._thread = ThreadPoolExecutor(1, "token")
-        self._waiting = 0
+        self._lanes: dict[str, Lanes] = {}
+        self._watches: dict[str, EngineWatch] = {}
+        self._watching: dict[str, asyncio.Task[None]] = {}
         self._standing = Standing()
         self._proved_at = 0.0
         self._doubt = asyncio.Event()
@@ -71,9 +76,16 @@ class Keeper:
     def standing(self) -> Standing:
         """How things stand, at once."""
         standing = self._standing
-        if not standing.serves:
+        if not standing.serves or standing.keyset is None:
             return standing
-        if time.monotonic() - self._proved_at > _PROOF_PERIODS * self._probe_seconds:
+        primary = standing.keyset.primary
+        watch = self._watches.get(primary.engine)
+        if watch and (why := watch.why_not(primary.id)):
+            # Of a key that did not prove itself yet or is off, Status must not speak; others are served.
+            fault, detail = why
+            return replace(standing, reason=fault, detail=detail, held_back=True)
+        proved_at = watch.proved_at(primary.id) if watch else self._proved_at
+        if time.monotonic() - proved_at > _PROOF_PERIODS * self._probe_seconds:
             return replace(standing, reason=faults.PROBE_STALE)
         return standing.told(*self._remarks.items())
 
@@ -89,39 +101,48 @@ class Keeper:
         if self._remarks.pop(fault, None) is not None:
             self._observer.observe(Remarked(fault, was, self.standing().state, over=True))
 
-    async def call(self, work: Callable[[Keyring], T]) -> T:
-        """Do *work* with the keyring, at once or, where the engine waits, in its turn."""
+    async def call(self, work: Callable[[Keyring], T], key_id: str | None = None) -> T:
+        """Do *work* with the keyring, at once or, where the key's engine waits, in its turn.
+
+        *key_id* says which key's; None means the primary one's.
+        """
         if not self._gate.is_set():
             await self._pass_gate()
         if not self._standing.serves:
             raise KleidiError(self._standing.reason or faults.STARTING)
+        keyring = self._token.keyring
+        engine = keyring.keyset.primary.engine if key_id is None else keyring.engine_of(key_id)
+        if engine and (shut := self._token.shut(engine)):
+            raise KleidiError(shut.fault, shut.detail)
         try:
-            if self._token.waits:
-                return await self._in_turn(work)
+            if lanes := self._lanes.get(engine):
+                return await lanes.call(lambda: work(self._token.keyring))
             # The two thread switches would cost twice what the work itself costs (docs/adr/0004).
-            return work(self._token.keyring)
-        except CipherError as error:
-            self._doubt.set()
+            return work(keyring)
+        except (AwayError, OffError) as error:
+            self._question(engine)
+            raise KleidiError(error.fault, error.detail) from error
+        except EngineError as error:
+            self._question(engine)
             raise KleidiError(faults.TOKEN_LOST, str(error)) from error
+        except KleidiError as error:
+            if error.fault is faults.TOKEN_SLOW and engine in self._watches:
+                self._question(engine)
+            raise
+
+    def _question(self, engine: str) -> None:
+        """Look at once whether *engine* is what it was: a call came to doubt it."""
+        watch = self._watches.get(engine)
+        if watch:
+            watch.doubt()
+        else:
+            self._doubt.set()
 
     async def _pass_gate(self) -> None:
         try:
             await asyncio.wait_for(self._gate.wait(), self._call_seconds)
         except TimeoutError:
             raise KleidiError(faults.TOKEN_SLOW) from None
-
-    async def _in_turn(self, work: Callable[[Keyring], T]) -> T:
-        """A caller that goes away while it waits costs the token nothing: its place is cancelled."""
-        if self._waiting >= self._queue_size:
-            raise KleidiError(faults.QUEUE_FULL)
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._call_seconds):
-                return await self._on_thread(lambda: work(self._token.keyring))
-        except TimeoutError:
-            raise KleidiError(faults.TOKEN_SLOW) from None
-        finally:
-            self._waiting -= 1
 
     def opened(self) -> Opened:
         """What is being served from; raises the reason when nothing is."""
@@ -165,6 +186,7 @@ class Keeper:
             raise
         else:
             self._proved_at = time.monotonic()
+            self._follow_engines()
             self._stand(standing, self._token.warnings())
             self._observer.observe(Switched(standing.generation, self._proved_at - started))
         finally:
@@ -200,6 +222,7 @@ class Keeper:
                 log.exception("the token could not be opened")
                 self._stand(Standing(faults.INTERNAL))
             finally:
+                await self._leave_engines()
                 await asyncio.shield(self._on_thread(self._token.close))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._retry.wait(), delay)
@@ -216,6 +239,7 @@ class Keeper:
         standing = await self._on_thread(self._token.open)
         warnings = await self._on_thread(self._token.warnings)
         self._proved_at = time.monotonic()
+        self._follow_engines()
         self._observer.observe(TokenOpened(self._proved_at - started))
         self._stand(standing, warnings)
 
@@ -230,6 +254,40 @@ class Keeper:
                 raise stuck
             await self._on_thread(self._token.prove)
             self._proved_at = time.monotonic()
+
+    def _follow_engines(self) -> None:
+        """Lanes for every engine that waits, and a watch over every remote one, as what is open has them.
+
+        None is left behind before all is closed: calls may still be in it.
+        """
+        for name, count in self._token.lanes().items():
+            if count and name not in self._lanes:
+                self._lanes[name] = Lanes(
+                    name, count, call_seconds=self._call_seconds, queue_size=self._queue_size
+                )
+        for name in self._token.remote():
+            if name not in self._watches:
+                watch = EngineWatch(
+                    name,
+                    partial(self._token.look, name),
+                    self._lanes[name],
+                    probe_seconds=self._probe_seconds,
+                    patience_seconds=2 * self._call_seconds,
+                    remark=self.remark,
+                    withdraw=self.withdraw,
+                )
+                self._watches[name] = watch
+                self._watching[name] = asyncio.create_task(watch.run())
+
+    async def _leave_engines(self) -> None:
+        for task in self._watching.values():
+            task.cancel()
+        await asyncio.gather(*self._watching.values(), return_exceptions=True)
+        for watch in self._watches.values():
+            watch.close()
+        for lanes in self._lanes.values():
+            lanes.close()
+        self._watching, self._watches, self._lanes = {}, {}, {}
 
     async def _on_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)

@@ -1,4 +1,4 @@
-"""The open token and its proofs, step by step and without a clock. All of it runs on the token's thread.
+"""What is open and its proofs, step by step and without a clock. All but look() runs on the token's thread.
 
 What was opened and proved once is not given up because of what the disk looks like later: it goes on to a
 newer generation that follows from it, and is opened again from memory when the token is lost.
@@ -7,37 +7,39 @@ newer generation that follows from it, and is opened again from memory when the 
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 from appliance import faults
 from appliance.faults import Fault, Kind, KleidiError
-from appliance.keys.cipher import Cipher, CipherError
+from appliance.keys.engine import AwayError, EngineError, Inspects, OffError
+from appliance.keys.engines import Engines
 from appliance.keys.keyring import Keyring
 from appliance.keys.keyset import Key, KeySet, KeyState
 from appliance.logs import event
 from appliance.provision.plan import Refusal
-from appliance.service.standing import Standing
+from appliance.service.standing import Reason, Standing
 from appliance.volume import durable, memory
 from appliance.volume.opening import Opened, Storage
-from appliance.volume.payload import TokenImage
 from appliance.volume.slot import Unwrapper
 
 _ORDER = list(KeyState)
 
 
-class TokenOpener(Cipher, Protocol):
-    """What the server needs of an engine: a cipher that can be opened and closed."""
+@dataclass(frozen=True)
+class Look:
+    """What a remote engine looks like: *proved* keys by id, why calls fail, and what else there is to say.
 
-    @property
-    def waits(self) -> bool:
-        """Whether a call may wait for something outside of this process, and so needs a thread to wait in."""
+    *away* is why none is answered; *off* the keys that it will not use any more, each with the reason.
+    *thorough*: every key was asked, and what there is to warn of.
+    """
 
-    def open(self, directory: Path, image: TokenImage) -> None: ...
-
-    def close(self) -> None: ...
+    thorough: bool = False
+    proved: tuple[str, ...] = ()
+    away: Reason | None = None
+    off: Mapping[str, Reason] = field(default_factory=dict)
+    warnings: Mapping[Fault, str] = field(default_factory=dict)
 
 
 class OpenToken:
@@ -46,14 +48,14 @@ class OpenToken:
     def __init__(
         self,
         storage: Storage,
-        engine: TokenOpener,
+        engines: Engines,
         memory_dir: Path,
         why_not_sealed: Callable[[], Refusal | None],
         take_up: Callable[[KeySet], None] = lambda _keyset: None,
     ) -> None:
         """*take_up* is told of the key set each time the volume was opened, before anything is served."""
         self._storage = storage
-        self._engine = engine
+        self._engines = engines
         self._memory_dir = memory_dir
         self._why_not_sealed = why_not_sealed
         self._take_up = take_up
@@ -65,10 +67,17 @@ class OpenToken:
         # What the seal was last opened with or keeps inside: the key file may go away meanwhile.
         self._openers: Sequence[Unwrapper] = ()
         self._warnings: tuple[Fault, ...] = ()
+        self._in_use: tuple[str, ...] = ()
+        # Why an engine that is not the primary key's did not open: the others are served without it.
+        self._shut: dict[str, KleidiError] = {}
 
-    @property
-    def waits(self) -> bool:
-        return self._engine.waits
+    def lanes(self) -> dict[str, int]:
+        """The engines in use, and how many calls may wait for each at a time."""
+        return {name: self._engines[name].lanes for name in self._in_use}
+
+    def remote(self) -> list[str]:
+        """Those of the engines in use whose keys lie outside of the seal."""
+        return [name for name in self._in_use if self._engines[name].remote]
 
     @property
     def keyring(self) -> Keyring:
@@ -155,12 +164,12 @@ class OpenToken:
         return self._enter(opened, anew=False)
 
     def _enter(self, opened: Opened, *, anew: bool) -> Standing:
-        if anew or self._opened is None or opened.payload.token != self._opened.payload.token:
+        if anew or self._opened is None or opened.payload.engines != self._opened.payload.engines:
             self._load(opened)
         known = self._keyring.unreadable if self._keyring else frozenset()
-        self._keyring = Keyring(opened.keyset, self._engine, unreadable=known)
+        self._keyring = Keyring(opened.keyset, self._engines, unreadable=known)
         if anew:
-            self._judge(self._keyring.strangers())
+            self._judge(self._keyring)
         # Written down before anything is announced: an announced key must leave a trace outside the volume.
         remembered = self._storage.remember(opened) if anew else ()
         warnings = tuple(dict.fromkeys((*opened.warnings, *remembered)))
@@ -190,7 +199,19 @@ class OpenToken:
             raise KleidiError(faults.TOKEN_LOST)
         directory = self._room / f"generation-{opened.header.generation}-{secrets.token_hex(2)}"
         directory.mkdir(mode=0o700)
-        self._engine.open(directory, opened.payload.token)
+        primary = opened.keyset.primary.engine
+        self._in_use = tuple(dict.fromkeys([primary, *opened.payload.engines]))
+        self._shut = {}
+        for name in self._in_use:
+            place = directory / name
+            place.mkdir(mode=0o700)
+            try:
+                self._engines[name].open(place, opened.payload.state(name))
+            except KleidiError as error:
+                if name == primary:
+                    raise
+                event(logging.ERROR, "an engine does not open", engine=name, detail=str(error))
+                self._shut[name] = error
         for name in durable.names(self._room, faults.MEMORY_FULL):
             if name.startswith("generation-") and name != directory.name:
                 memory.remove(self._room / name)
@@ -198,20 +219,67 @@ class OpenToken:
     def prove(self) -> None:
         """A real round trip with the primary key, as a caller would make it.
 
-        Raises E-TOKEN-LOST, which opening again may heal, or E-PRIMARY-WRONG.
+        Raises E-TOKEN-LOST, which opening again may heal, or E-PRIMARY-WRONG. Of a remote one look() tells.
         """
+        if self._engines[self.keyring.keyset.primary.engine].remote:
+            return
         try:
             self.keyring.probe()
-        except CipherError as error:
+        except EngineError as error:
             raise KleidiError(faults.TOKEN_LOST, str(error)) from error
         except KleidiError as error:
             lost = error.fault is faults.TOKEN_LOST
             raise error if lost else KleidiError(faults.PRIMARY_WRONG, str(error)) from error
 
+    def shut(self, engine: str) -> KleidiError | None:
+        """Why that *engine* did not open, when it did not."""
+        return self._shut.get(engine)
+
+    def look(self, engine: str, thorough: bool) -> Look:
+        """How that remote *engine* is: a round trip with the primary key, or its other keys' known answers.
+
+        *thorough* asks for all keys' and for what it warns of. Asks the network; does not raise.
+        """
+        keyring, primary = self.keyring, self.keyring.keyset.primary
+        proved: tuple[str, ...] = ()
+        off: dict[str, Reason] = {}
+        try:
+            if primary.engine == engine:
+                keyring.probe()
+                proved = (primary.id,)
+            if thorough or primary.engine != engine:
+                failing = keyring.failing(engine)
+                off = {key.id: _reason(error) for key, error in failing.items()}
+            asked = self._engines[engine]
+            told = asked.inspect() if thorough and isinstance(asked, Inspects) else {}
+        except AwayError as error:
+            return Look(proved=proved, away=_reason(error))
+        except OffError as error:
+            return self._off(keyring, primary, _reason(error))
+        except (EngineError, KleidiError) as error:
+            detail = error.brief if isinstance(error, KleidiError) else str(error)
+            return Look(off={primary.id: (faults.PRIMARY_WRONG, detail)})
+        return Look(thorough, proved, off=off, warnings=told)
+
+    @staticmethod
+    def _off(keyring: Keyring, primary: Key, reason: Reason) -> Look:
+        """The primary key is refused: only for encrypting, while what it encrypted can be read, or wholly."""
+        try:
+            failing = keyring.failing(primary.engine)
+        except AwayError as error:
+            return Look(away=_reason(error))
+        off = {key.id: _reason(error) for key, error in failing.items()}
+        return (
+            Look(off=off)
+            if primary.id in off
+            else Look(away=(faults.KEY_ENCRYPTS_NOT, _words(reason)), off=off)
+        )
+
     def close(self) -> None:
         """Close the token. What it was made of is kept, and the volume with it, once it was proved."""
         self._keyring, self._room = None, None
-        self._engine.close()
+        for name in self._in_use:
+            self._engines[name].close()
         self._lodging.close()
         if self._opened is None:
             self._lock.close()
@@ -221,13 +289,29 @@ class OpenToken:
         self._opened = None
         self.close()
 
-    @staticmethod
-    def _judge(strangers: list[Key]) -> None:
-        """Every key must give its known answer; only the primary key's failure stops everything."""
-        for key in strangers:
-            if key.state is KeyState.PRIMARY:
-                raise KleidiError(faults.PRIMARY_WRONG, key.id)
-            event(logging.ERROR, str(faults.KEY_UNREADABLE), key_id=key.id)
+    def _judge(self, keyring: Keyring) -> None:
+        """Every key in the seal must give its known answer; only the primary's failure stops everything.
+
+        A remote engine's keys are not proved yet: whether it is there must not matter here.
+        """
+        for name in self._in_use:
+            if self._engines[name].remote or name in self._shut:
+                continue
+            for key in keyring.failing(name):
+                if key.state is KeyState.PRIMARY:
+                    raise KleidiError(faults.PRIMARY_WRONG, key.id)
+                event(logging.ERROR, str(faults.KEY_UNREADABLE), key_id=key.id)
+
+
+def _reason(error: EngineError) -> Reason:
+    if isinstance(error, AwayError | OffError):
+        return error.fault, error.detail
+    return faults.KEY_UNREADABLE, str(error)
+
+
+def _words(reason: Reason) -> str:
+    fault, detail = reason
+    return KleidiError(fault, detail).brief
 
 
 def _demand_successor(held: Opened, opened: Opened) -> None:

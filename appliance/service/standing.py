@@ -50,6 +50,8 @@ class Standing:
     lineage: str = ""
     losses: tuple[Loss, ...] = ()
     also: tuple[Reason, ...] = field(default=(), compare=False)
+    # Opened, but the primary key has not been proved: it must not be announced.
+    held_back: bool = False
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
@@ -75,7 +77,7 @@ class Standing:
     def serves(self) -> bool:
         """Whether the key is announced: writes go on, whatever else there is to say."""
         able = self.reason is None or self.reason.kind in (Kind.DEGRADED, Kind.WARNING)
-        return able and self.keyset is not None
+        return able and self.keyset is not None and not self.held_back
 
     @property
     def state(self) -> State:

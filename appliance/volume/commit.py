@@ -1,6 +1,6 @@
 """The one commit: every change of a volume takes this way, from where it began to one rename.
 
-    where it began? · audit: begin · seal · each slot opens it · a fresh process tries every key · backups ·
+    where it began? · audit: begin · seal · each slot opens it · every key is tried · backups ·
     where it began? · rename ← the commit point · remember · prune · audit: done
 
 The first generation takes it too, made here or brought. Whatever fails before the rename has changed
@@ -11,30 +11,25 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 from appliance import faults
 from appliance.faults import KleidiError
-from appliance.keys.keyset import KeySet
+from appliance.keys.engine import EngineState
+from appliance.keys.engines import Engines
 from appliance.telemetry import NOBODY, Committed, Observer
 from appliance.volume import memory
 from appliance.volume.audit import Head
 from appliance.volume.generations import digest
 from appliance.volume.opening import Opened, Storage
-from appliance.volume.payload import Payload, TokenImage
+from appliance.volume.payload import Payload
 from appliance.volume.seal import Header, read_header, seal, unseal
 from appliance.volume.traces import PROVISION
+from appliance.volume.trial import prove
 
 # Enough to look back by hand.
 _KEPT_GENERATIONS = 3
 
 Hook = Callable[[Header, Payload], None]
-
-
-class Prover(Protocol):
-    """What a commit needs of an engine: a fresh process that tries every key. Raises E-TRIAL-FAILED."""
-
-    def prove(self, scratch: Path, image: TokenImage, keyset: KeySet) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ class Committer:
     """Needs the volume's lock, held by whoever calls. *before* is run ahead of every commit."""
 
     storage: Storage
-    prover: Prover
+    engines: Engines
     memory_dir: Path
     before: tuple[Hook, ...] = ()
     observer: Observer = NOBODY
@@ -97,7 +92,7 @@ class Committer:
         header = Header(start.header.lineage, self.storage.next_generation(start))
         head = self._begin(change, header, self.storage.log_lost(start.payload))
         payload = replace(payload, audit=head)
-        sealed = self._tried(header, payload)
+        sealed = self._tried(header, payload, start.payload)
         self.demand(start, accepts=change.accepts)
         self.storage.volume.commit(header.generation, sealed)
         opened = Opened(read_header(sealed), payload, start.protection, start.warnings, digest(sealed))
@@ -118,8 +113,8 @@ class Committer:
         opened = Opened(read_header(sealed), ours, protection, digest=digest(sealed))
         return self._behind(opened, change, started)
 
-    def _tried(self, header: Header, payload: Payload) -> bytes:
-        """*payload* sealed: opened by each slot, tried by a fresh process, and backed up."""
+    def _tried(self, header: Header, payload: Payload, before: Payload | None = None) -> bytes:
+        """*payload* sealed: opened by each slot, its keys tried, and backed up; *before* was there before."""
         if not payload.slots:
             raise AssertionError("a seal without a slot opens for nobody")
         sealed = seal(header, payload.to_bytes(), payload.slots)
@@ -128,10 +123,25 @@ class Committer:
             if Payload.from_bytes(unseal(sealed, [slot])[1]) != payload:
                 raise AssertionError("a sealed payload came back changed")
         with memory.room(self.memory_dir) as scratch:
-            self.prover.prove(scratch, payload.token, payload.keyset)
+            prove(self.engines, scratch, self._unsure(payload, before), payload.keyset)
         for hook in self.before:
             hook(header, payload)
         return sealed
+
+    def _unsure(self, payload: Payload, before: Payload | None) -> dict[str, EngineState]:
+        """What is to be tried: all that lies in the seal; elsewhere only what this change is about.
+
+        An engine that is away must not hinder what has nothing to do with it.
+        """
+        turned = before is None or before.keyset.primary.id != payload.keyset.primary.id
+        return {
+            name: state
+            for name, state in payload.engines.items()
+            if not self.engines[name].remote
+            or before is None
+            or state != before.state(name)
+            or (turned and payload.keyset.primary.engine == name)
+        }
 
     def _begin(self, change: Change, header: Header, lost: str = "") -> Head:
         """*lost* is what the log lacked: from here on the seal knows it as it is now, so it is told."""

@@ -1,4 +1,8 @@
-"""What a seal holds: the key list, the token's files and its PINs, as one plain tar.
+"""What a seal holds: the key list, what each engine keeps, and the slots' keys, as one plain tar.
+
+    manifest.json         the keys, each with its engine, its state and its known answer
+    secrets.json          the slots' wrapping keys
+    engines/<name>/…      what the engine of that name keeps; only it knows what that is
 
 A tar, so that with the payload in hand nothing of ours is needed to reach the keys.
 """
@@ -8,64 +12,22 @@ import json
 import re
 import tarfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from appliance import faults
 from appliance.faults import KleidiError
+from appliance.keys.engine import ENGINE_NAME, EngineState
 from appliance.keys.keyset import KeySet
+from appliance.volume import format1
 from appliance.volume.audit import Head
 from appliance.volume.known import NewerError, demand_known
 from appliance.volume.slot import HeldSlot
 
 _FAMILY = "kleidi.payload/v"
-SCHEMA = f"{_FAMILY}1"
-# SoftHSM's own names: a directory of the token's, flat files in it.
-_TOKEN_FILE = re.compile(r"tokens/[0-9A-Za-z-]{1,64}/[0-9A-Za-z-][0-9A-Za-z.-]{0,63}")
-
-
-@dataclass(frozen=True)
-class TokenImage:
-    """A token at rest: its files by relative name, its serial, and the PIN that opens it.
-
-    Beside it lie the tokens that were adopted, each by its serial with the PIN it came with.
-    """
-
-    serial: str
-    files: Mapping[str, bytes] = field(repr=False)
-    user_pin: str = field(repr=False)
-    adopted_pins: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True)
-class FoundToken:
-    """Another plugin's token, as an operator brought it."""
-
-    files: Mapping[str, bytes] = field(repr=False)
-    pin: str = field(repr=False)
-    token_label: str
-    key_label: str
-
-    def __post_init__(self) -> None:
-        """Names come from outside: nothing may be laid out beside where it belongs."""
-        if not self.pin:
-            raise KleidiError(faults.TOKEN_NOT_ADOPTED, "there is no PIN")
-        for name in self.files:
-            if not _TOKEN_FILE.fullmatch(f"tokens/{name}"):
-                raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"{name} is not how SoftHSM names its files")
-
-
-@dataclass(frozen=True)
-class AdoptedToken:
-    """*image* has a found token beside it; its key has the engine's name *object_id* and that known answer.
-
-    *private* is whether the found token kept it encrypted.
-    """
-
-    image: TokenImage
-    object_id: str
-    known_answer: bytes
-    private: bool
+SCHEMA = f"{_FAMILY}2"
+_PART = r"[0-9A-Za-z_-][0-9A-Za-z._-]{0,63}"
+_ENGINE_FILE = re.compile(rf"engines/({ENGINE_NAME.pattern})/((?:{_PART}/){{0,3}}{_PART})")
 
 
 @dataclass(frozen=True)
@@ -89,13 +51,14 @@ class Loss:
 
 @dataclass(frozen=True)
 class Payload:
-    """*shared* once the keys were given to another node: from then on no node goes ahead alone.
+    """*engines* is what each engine keeps, by its name.
 
+    *shared* once the keys were given to another node: from then on no node goes ahead alone.
     *audit* is the head of the node's audit log when this was sealed: what the log must still hold.
     """
 
     keyset: KeySet
-    token: TokenImage
+    engines: Mapping[str, EngineState]
     slots: tuple[HeldSlot, ...] = ()
     shared: bool = False
     losses: tuple[Loss, ...] = ()
@@ -111,26 +74,36 @@ class Payload:
         """Without what belongs to one node's volume: its slots and its log."""
         return replace(self, slots=(), audit=None)
 
+    def state(self, engine: str) -> EngineState:
+        """What that *engine* keeps; empty before its first key."""
+        return self.engines.get(engine, EngineState())
+
+    def with_state(self, engine: str, state: EngineState) -> "Payload":
+        """With *state* kept for that *engine*; nothing is kept of one that keeps nothing."""
+        others = {name: kept for name, kept in self.engines.items() if name != engine}
+        return replace(self, engines={**others, engine: state} if state else others)
+
     def to_entries(self) -> dict[str, bytes]:
         """The tar's entries by name."""
-        entries = {"manifest.json": _json(self._manifest()), "secrets.json": _json(self._pins())}
-        return entries | {f"tokens/{name}": self.token.files[name] for name in sorted(self.token.files)}
+        entries = {"manifest.json": _json(self._manifest()), "secrets.json": _json(self._secrets())}
+        kept = {
+            f"engines/{name}/{file}": data
+            for name, state in self.engines.items()
+            for file, data in state.files.items()
+        }
+        return entries | dict(sorted(kept.items()))
 
     def _manifest(self) -> dict[str, Any]:
         return {
             "schema": SCHEMA,
             "keyset": self.keyset.to_json(),
-            "token": {"serial": self.token.serial},
             **({"shared": True} if self.shared else {}),
             **({"losses": [asdict(loss) for loss in self.losses]} if self.losses else {}),
             **({"audit": self.audit.to_json()} if self.audit else {}),
         }
 
-    def _pins(self) -> dict[str, Any]:
+    def _secrets(self) -> dict[str, Any]:
         return {
-            "user_pin": self.token.user_pin,
-            "so_pin": "",  # forgotten at the token's birth: nobody needs it, but older readers want the field
-            "adopted": dict(self.token.adopted_pins),
             "slots": [
                 {"kind": slot.kind, "values": dict(slot.values), "wrapping_key": slot.wrapping_key.hex()}
                 for slot in self.slots
@@ -153,31 +126,38 @@ class Payload:
     @classmethod
     def from_entries(cls, entries: dict[str, bytes]) -> "Payload":
         """Raise NewerError, KeyError, TypeError or ValueError when they are not to_entries'."""
-        entries = dict(entries)
+        entries = format1.upgraded(entries, SCHEMA)
         manifest = json.loads(entries.pop("manifest.json"))
-        pins = json.loads(entries.pop("secrets.json"))
+        secrets = json.loads(entries.pop("secrets.json"))
         if (schema := str(manifest["schema"])) != SCHEMA:
             newer = schema.startswith(_FAMILY)
             raise (NewerError if newer else ValueError)(f"{schema}, this version knows {SCHEMA}")
-        if not all(_TOKEN_FILE.fullmatch(name) for name in entries):
-            raise ValueError("a file name that SoftHSM does not use")
-        files = {name.removeprefix("tokens/"): content for name, content in entries.items()}
-        token = TokenImage(manifest["token"]["serial"], files, pins["user_pin"], pins["adopted"])
         slots = (
             HeldSlot(slot["kind"], slot["values"], bytes.fromhex(slot["wrapping_key"]))
-            for slot in pins["slots"]
+            for slot in secrets["slots"]
         )
         payload = cls(
             KeySet.from_json(manifest["keyset"]),
-            token,
+            _states(entries),
             tuple(slots),
             shared=manifest.get("shared") is True,
             losses=tuple(map(Loss.from_json, manifest.get("losses", ()))),
             audit=Head.from_json(manifest["audit"]) if "audit" in manifest else None,
         )
         demand_known(manifest, payload._manifest())
-        demand_known(pins, payload._pins())
+        demand_known(secrets, payload._secrets())
         return payload
+
+
+def _states(entries: Mapping[str, bytes]) -> dict[str, EngineState]:
+    """Names come from outside: none may lead out of its engine's own place."""
+    files: dict[str, dict[str, bytes]] = {}
+    for entry, data in entries.items():
+        named = _ENGINE_FILE.fullmatch(entry)
+        if named is None:
+            raise ValueError(f"a file name that no engine uses: {entry}")
+        files.setdefault(named[1], {})[named[2]] = data
+    return {name: EngineState(kept) for name, kept in files.items()}
 
 
 def _json(value: object) -> bytes:

@@ -1,11 +1,13 @@
-r"""The sealed file, format 1.
+r"""The sealed file, format 2.
 
-    kleidi-seal 1\n | header length, 4 bytes | header, JSON | nonce, 12 bytes | payload | SHA-256
+    kleidi-seal 2\n | header length, 4 bytes | header, JSON | nonce, 12 bytes | payload | SHA-256
 
 The payload is AES-256-GCM under a data key made for this file alone; its associated
 data is everything before the nonce, so no header can be changed or moved. Each slot
 of the header wraps that data key. The closing hash is no protection: it tells a
 damaged file from a wrong key.
+
+Format 1 differs in its payload alone (volume/format1.py), and is read for ever.
 """
 
 import hashlib
@@ -22,7 +24,8 @@ from appliance import faults
 from appliance.faults import KleidiError
 from appliance.volume.slot import KEY_SIZE, Slot, Unwrapper, Wrapper
 
-FORMAT = 1
+FORMAT = 2
+_READ = (1, 2)
 _MAGIC = b"kleidi-seal "
 _NONCE_SIZE = 12
 _HASH_SIZE = 32
@@ -44,9 +47,9 @@ class Header:
         slots = [{"kind": slot.kind, "values": dict(slot.values)} for slot in self.slots]
         return {"lineage": self.lineage, "generation": self.generation, "slots": slots}
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self, number: int = FORMAT) -> bytes:
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":")).encode()
-        return b"%s%d\n" % (_MAGIC, FORMAT) + len(text).to_bytes(4, "big") + text
+        return b"%s%d\n" % (_MAGIC, number) + len(text).to_bytes(4, "big") + text
 
 
 def seal(header: Header, payload: bytes, keys: Sequence[Wrapper]) -> bytes:
@@ -60,7 +63,7 @@ def seal(header: Header, payload: bytes, keys: Sequence[Wrapper]) -> bytes:
 
 def read_header(data: bytes) -> Header:
     """The header as written; only unseal proves it."""
-    return _split(data)[0]
+    return _split(data)[1]
 
 
 def unseal(data: bytes, keys: Sequence[Unwrapper]) -> tuple[Header, bytes]:
@@ -68,14 +71,14 @@ def unseal(data: bytes, keys: Sequence[Unwrapper]) -> tuple[Header, bytes]:
 
     Raises KleidiError: E-SEAL-NEWER, E-SEAL-CORRUPT or E-SEAL-KEY-WRONG.
     """
-    header, front, sealed = _split(data)
+    number, header, front, sealed = _split(data)
     data_key = _data_key(header, keys)
     try:
         payload = AESGCM(data_key).decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], front)
     except (InvalidTag, ValueError) as error:  # ValueError: not even a nonce is left
         raise KleidiError(faults.SEAL_CORRUPT, "the payload fails its authentication") from error
     # Only now, for who tampers with a header is not a newer version.
-    if header.to_bytes() != front:
+    if header.to_bytes(number) != front:
         raise KleidiError(faults.SEAL_NEWER, "the header holds what this version does not know")
     return header, payload
 
@@ -95,8 +98,8 @@ def _data_key(header: Header, keys: Sequence[Unwrapper]) -> bytes:
     raise KleidiError(faults.SEAL_KEY_WRONG, f"the file's slots: {kinds}")
 
 
-def _split(data: bytes) -> tuple[Header, bytes, bytes]:
-    """Header, the bytes it was read from (magic included), and nonce with payload."""
+def _split(data: bytes) -> tuple[int, Header, bytes, bytes]:
+    """Format, header, the bytes it was read from (magic included), and nonce with payload."""
     line, newline, rest = data[:64].partition(b"\n")
     number = line.removeprefix(_MAGIC)
     if line.startswith(_MAGIC) and newline and number.isdigit() and int(number) > FORMAT:
@@ -107,12 +110,12 @@ def _split(data: bytes) -> tuple[Header, bytes, bytes]:
     start = len(line) + 5
     size = int.from_bytes(rest[:4], "big")
     try:
-        if line != b"%s%d" % (_MAGIC, FORMAT) or size > _MAX_HEADER:
-            raise ValueError("not a sealed file of format 1")
+        if line not in [b"%s%d" % (_MAGIC, known) for known in _READ] or size > _MAX_HEADER:
+            raise ValueError("not a sealed file of a format that there is")
         header = _parse(json.loads(body[start : start + size]))
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise KleidiError(faults.SEAL_CORRUPT, f"the header: {error}") from error
-    return header, body[: start + size], body[start + size :]
+    return int(number), header, body[: start + size], body[start + size :]
 
 
 def _parse(fields: dict[str, Any]) -> Header:

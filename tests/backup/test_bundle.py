@@ -42,7 +42,7 @@ def test_no_way_to_open_the_volume_is_in_it(identity: Identities) -> None:
 
 def test_it_says_what_it_is(bundle: bytes, identity: Identities) -> None:
     about = json.loads(unpacked(bundle, identity)["bundle.json"])
-    assert about["schema"] == SCHEMA == "kleidi.bundle/v1"
+    assert about["schema"] == SCHEMA == "kleidi.bundle/v2"
     assert (about["lineage"], about["generation"]) == (LINEAGE, 7)
     assert about["keyset"] == PAYLOAD.keyset.hash
     assert [key["key_id"] for key in about["keys"]] == [key.id for key in PAYLOAD.keyset.keys]
@@ -126,17 +126,17 @@ _FIXTURES: dict[str, tuple[Callable[[Files], Files], Fault]] = {
         lambda found: _resummed({**found, "more": b""}),
         faults.BACKUP_CORRUPT,
     ),
-    "a way out": (lambda found: _resummed({**found, "tokens/../../x": b""}), faults.BACKUP_CORRUPT),
+    "a way out": (lambda found: _resummed({**found, "engines/../../x": b""}), faults.BACKUP_CORRUPT),
     "no bundle.json": (_without("bundle.json"), faults.BACKUP_CORRUPT),
     "no manifest.json": (_without("manifest.json"), faults.BACKUP_CORRUPT),
     "no secrets.json": (lambda found: _resummed(_without("secrets.json")(found)), faults.BACKUP_CORRUPT),
     "no SHA256SUMS": (_without("SHA256SUMS"), faults.BACKUP_CORRUPT),
-    "no token file": (_without("tokens/a1/b2.object"), faults.BACKUP_CORRUPT),
+    "no token file": (_without("engines/softhsm/a1/b2.object"), faults.BACKUP_CORRUPT),
     "changed bundle.json": (_changed("bundle.json"), faults.BACKUP_CORRUPT),
     "changed manifest.json": (_changed("manifest.json"), faults.BACKUP_CORRUPT),
     "changed SHA256SUMS": (_changed("SHA256SUMS"), faults.BACKUP_CORRUPT),
-    "changed token file": (_changed("tokens/a1/b2.object"), faults.BACKUP_CORRUPT),
-    "newer schema": (_about(schema="kleidi.bundle/v2"), faults.BACKUP_NEWER),
+    "changed token file": (_changed("engines/softhsm/a1/b2.object"), faults.BACKUP_CORRUPT),
+    "newer schema": (_about(schema="kleidi.bundle/v3"), faults.BACKUP_NEWER),
     "another schema": (_about(schema="somebody.bundle/v1"), faults.BACKUP_CORRUPT),
     "another lineage": (_about(lineage=OTHER_LINEAGE), faults.BACKUP_CORRUPT),
     "no generation": (_about(generation=0), faults.BACKUP_CORRUPT),
@@ -173,8 +173,8 @@ def test_header_and_keys_of_two_lineages_never_become_one(identity: Identities) 
 
 def test_a_destroyed_key_is_not_held() -> None:
     (key,) = PAYLOAD.keyset.keys
-    old = replace(key, version=2, object_id="k2", known_answer=b"old", state=KeyState.DESTROYED)
-    payload = Payload(KeySet(LINEAGE, (key, old)), PAYLOAD.token)
+    old = replace(key, version=2, object_id="k2", fingerprint="0" * 12, state=KeyState.DESTROYED)
+    payload = Payload(KeySet(LINEAGE, (key, old)), PAYLOAD.engines)
     assert held(payload) == (key.id,)
 
 

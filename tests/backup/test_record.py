@@ -18,14 +18,14 @@ from appliance.volume.ledger import Ledger
 from appliance.volume.opening import Opened
 from appliance.volume.payload import Payload
 from appliance.volume.seal import Header
-from tests.fakes import FakeEngine
+from tests.fakes import FakeEngine, made
 from tests.volume.house import LINEAGE, OTHER_LINEAGE, PAYLOAD, House, refused
 
 (FIRST,) = PAYLOAD.keyset.keys
-SECOND = Key(LINEAGE, 2, KeyState.STAGED, "k2", b"second answer")
+SECOND = Key.born(LINEAGE, 2, KeyState.STAGED, made("k2", b"second answer"))
 BOTH = KeySet(LINEAGE, (FIRST, SECOND))
 OLD = Verified.of(Header(LINEAGE, 3), PAYLOAD, "old.age")
-NEW = Verified.of(Header(LINEAGE, 4), Payload(BOTH, PAYLOAD.token), "new.age")
+NEW = Verified.of(Header(LINEAGE, 4), Payload(BOTH, PAYLOAD.engines), "new.age")
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def _live(keyset: KeySet) -> list[LiveKey]:
 
 
 def test_against_the_live_keys_it_matches_or_names_what_it_lacks() -> None:
-    small, large = PAYLOAD, Payload(BOTH, PAYLOAD.token)
+    small, large = PAYLOAD, Payload(BOTH, PAYLOAD.engines)
     same = compare(large, LINEAGE, BOTH.hash, _live(BOTH))
     assert (same.verdict, same.same_states) == ("MATCHES", True)
     stale = compare(small, LINEAGE, BOTH.hash, _live(BOTH))
@@ -138,7 +138,7 @@ class Desk:
         self.opened: Opened = opened
         self.storage = house.storage()
         self.operations = Operations(
-            Workshop(self.storage, FakeEngine(), house.memory),
+            Workshop(self.storage, FakeEngine().alone, house.memory),
             Ledger(),
             0,
             backed_up=self.record.covers,

@@ -10,6 +10,7 @@ from appliance import faults
 from appliance.age.key_pairs import Identities
 from appliance.backup.bundle import make, unpacked
 from appliance.backup.restore import Restorer, lay_aside
+from appliance.keys.engine import SOFTHSM, EngineState
 from appliance.keys.keyset import Key, KeySet, KeyState, Moment
 from appliance.provision.plan import Policy
 from appliance.volume.anchor import Memory
@@ -42,7 +43,7 @@ def test_an_empty_volume_gets_lineage_keys_and_generation_back(house: House) -> 
     opened = house.storage().open()
     assert (opened.header.lineage, opened.header.generation) == (LINEAGE, 7)
     assert opened.payload.keyset == PAYLOAD.keyset
-    assert opened.payload.token == PAYLOAD.token
+    assert opened.payload.engines == PAYLOAD.engines
     assert opened.warnings == ()
     assert house.storage().remembers(opened)
 
@@ -165,9 +166,9 @@ def test_an_interrupted_restore_keeps_anybody_from_making_another_key(house: Hou
 def test_waiting_times_begin_again(house: House) -> None:
     """A key disabled elsewhere must not be destroyable at once: the clock of time served is this node's."""
     (key,), engine = PAYLOAD.keyset.keys, FakeEngine()
-    old = Key(LINEAGE, 2, KeyState.DISABLED, "k2", engine.generate("k2"), Moment(1000, 5000))
-    token = replace(PAYLOAD.token, files={**PAYLOAD.token.files, **engine.image().files})
-    payload = replace(PAYLOAD, keyset=KeySet(LINEAGE, (key, old)), token=token)
+    old = Key.born(LINEAGE, 2, KeyState.DISABLED, engine.generate("k2"), Moment(1000, 5000))
+    both = EngineState({**engine.state().files, **PAYLOAD.state(SOFTHSM).files})
+    payload = replace(PAYLOAD, keyset=KeySet(LINEAGE, (key, old)), engines={SOFTHSM: both})
     done = restorer(house).run(HEADER, payload, source="", dry_run=False)
     assert done is not None
     assert [each.since.served for each in done.opened.keyset.keys] == [0, 0]
@@ -179,6 +180,8 @@ def test_aside_means_in_memory(house: House, identity: Identities, tmp_path: Pat
     assert refused(lambda: lay_aside(found, tmp_path / "aside")) is faults.MEMORY_UNSAFE
     aside = house.memory / "aside"
     lay_aside(found, aside)
-    assert (aside / "tokens/a1/token.object").read_bytes() == PAYLOAD.token.files["a1/token.object"]
+    assert (aside / "engines/softhsm/a1/token.object").read_bytes() == PAYLOAD.state(SOFTHSM).files[
+        "a1/token.object"
+    ]
     assert aside.stat().st_mode & 0o077 == 0
     assert refused(lambda: lay_aside(found, aside)) is faults.BACKUP_FAILED

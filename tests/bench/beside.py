@@ -24,7 +24,8 @@ async def main() -> None:
     settings = load()
     logs.configure(form=settings.log_format, level=settings.log_level)
     counted, observer = assembly.ledger(settings), LogLines()
-    keeper = assembly.keeper(settings, counted, assembly.storage(settings), observer)
+    engines = assembly.engines(settings)
+    keeper = assembly.keeper(settings, counted, assembly.storage(settings), engines, observer)
     empty = grpc.method_handlers_generic_handler(
         "bench.Empty", {"Empty": grpc.unary_unary_rpc_method_handler(_empty)}
     )

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import grpc
 
-from appliance.engine import SoftHsmEngine
+from appliance.engines.softhsm import SoftHsmEngine, forge
+from appliance.engines.softhsm.image import TokenImage
+from appliance.keys.engine import SOFTHSM
 from appliance.keys.keyset import Key, KeySet, KeyState
 from appliance.volume import memory
 from appliance.volume.custody import Custody
@@ -114,19 +116,20 @@ def _newest(appliance: Appliance) -> tuple[Header, Payload, Volume]:
 def _fill(appliance: Appliance, count: int) -> tuple[float, float]:
     """Give the volume a generation of *count* keys, the last of them the primary one."""
     header, payload, volume = _newest(appliance)
-    engine = SoftHsmEngine()
+    image = TokenImage.from_state(payload.state(SOFTHSM))
     ids = [secrets.token_hex(16) for _ in range(count - 1)]
     with memory.room(appliance.memory / "bench") as scratch:
         tokens = scratch / "fill"
-        memory.lay_out(payload.token.files, tokens)
+        memory.lay_out(image.files, tokens)
         order = {"generate": [{"object_id": each, "label": "kleidi"} for each in ids], "destroy": []}
-        answer = engine._forge(tokens, payload.token, order)  # noqa: SLF001  one process for all of them
-        image = replace(payload.token, files=memory.collect(tokens))
+        answer = forge._forge(None, tokens, image, order)  # noqa: SLF001  one process for all of them
+        state_of_all = replace(image, files=memory.collect(tokens)).to_state()
     keys = [replace(payload.keyset.primary, state=KeyState.RETIRED)]
     for version, each in enumerate(ids, 2):
         state = KeyState.PRIMARY if version == count else KeyState.RETIRED
-        keys.append(Key(header.lineage, version, state, each, bytes.fromhex(answer["ciphertexts"][each])))
-    filled = replace(payload, keyset=KeySet(header.lineage, tuple(keys)), token=image)
+        made = forge.made(image, each, bytes.fromhex(answer["ciphertexts"][each]))
+        keys.append(Key.born(header.lineage, version, state, made))
+    filled = replace(payload, keyset=KeySet(header.lineage, tuple(keys)), engines={SOFTHSM: state_of_all})
     sealed = seal(Header(header.lineage, header.generation + 1), filled.to_bytes(), filled.slots)
     with volume.lock():
         volume.commit(header.generation + 1, sealed)
@@ -139,10 +142,10 @@ def _measure(appliance: Appliance) -> tuple[float, float]:
     engine, keys = SoftHsmEngine(), payload.keyset.keys
     with memory.room(appliance.memory / "bench") as scratch:
         started = time.perf_counter()
-        engine.open(scratch, payload.token)
+        engine.open(scratch, payload.state(SOFTHSM))
         loaded = time.perf_counter()
         for key in keys:
-            engine.encrypt(key.object_id, bytes(12), b"x" * 32, b"aad")
+            engine.wrap(key.object_id, b"x" * 32, b"aad")
         found = time.perf_counter()
         engine.close()
     return (loaded - started) * 1e3, (found - loaded) * 1e3 / len(keys)

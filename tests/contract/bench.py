@@ -5,92 +5,77 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from appliance.keys import key_id
-from appliance.keys.keyset import Key, KeySet, KeyState
-from appliance.ops.workshop import TokenChanger
-from appliance.provision.apply import TokenMaker
-from appliance.service.opened import TokenOpener
+from appliance.keys.engine import Adopts, Engine, EngineState, Made
+from appliance.keys.found import FoundToken
 from appliance.volume import memory
-from appliance.volume.payload import FoundToken, TokenImage
-
-LINEAGE = "0123456789ab"
-
-
-class Engine(TokenMaker, TokenChanger, TokenOpener, Protocol):
-    """The whole port; whoever uses an engine knows a part of it."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """An image, and what each key on it answers to the probe, by the engine's name of the key."""
+    """A state, and the known answer of each key that it holds, by the engine's name of the key."""
 
-    image: TokenImage
+    state: EngineState
     answers: Mapping[str, bytes]
 
-    @property
-    def keyset(self) -> KeySet:
-        """The first key is the primary one."""
-        states = [KeyState.PRIMARY, *[KeyState.RETIRED] * (len(self.answers) - 1)]
-        listed = enumerate(zip(states, self.answers.items(), strict=True), 1)
-        return KeySet(LINEAGE, tuple(Key(LINEAGE, version, state, *key) for version, (state, key) in listed))
+    def and_(self, made: Made) -> "Held":
+        """With one key more."""
+        return Held(made.state, {**self.answers, made.object_id: made.known_answer})
 
 
 @dataclass(frozen=True)
 class Bench:
-    """*found* is a token that another program made, and *theirs* the key on it."""
+    """*found* is a token that another program made, and *theirs* the key on it, where the engine adopts."""
 
     engine: Engine
     memory_dir: Path
-    found: FoundToken
-    theirs: bytes
+    found: FoundToken | None = None
+    theirs: bytes = b""
 
     def make(self) -> Held:
-        name = secrets.token_hex(16)
-        with self._room() as scratch:
-            image, answer = self.engine.make(scratch, name)
-        return Held(image, {name: answer})
+        return self.extend(Held(EngineState(), {}))
 
     def extend(self, held: Held, name: str = "") -> Held:
-        chosen = name or secrets.token_hex(16)
         with self._room() as scratch:
-            image, answer = self.engine.extend(scratch, held.image, chosen)
-        return Held(image, {**held.answers, chosen: answer})
+            return held.and_(self.engine.make(scratch, held.state, name or secrets.token_hex(16)))
 
-    def reduce(self, held: Held, name: str) -> Held:
+    def destroy(self, held: Held, name: str) -> Held:
         with self._room() as scratch:
-            image = self.engine.reduce(scratch, held.image, name)
-        return Held(image, {each: answer for each, answer in held.answers.items() if each != name})
+            state = self.engine.destroy(scratch, held.state, name)
+        return Held(state, {each: answer for each, answer in held.answers.items() if each != name})
 
-    def adopt(self, held: Held) -> tuple[Held, str, bool]:
-        """What there is then, the engine's name of the found key, and whether it was kept encrypted."""
+    def adopt(self, held: Held) -> tuple[Held, str, str]:
+        """What there is then, the engine's name of the found key, and its warning."""
+        assert isinstance(self.engine, Adopts)
+        assert self.found is not None
         with self._room() as scratch:
-            taken = self.engine.adopt(scratch, held.image, self.found)
-        answers = {**held.answers, taken.object_id: taken.known_answer}
-        return Held(taken.image, answers), taken.object_id, taken.private
+            taken = self.engine.adopt(scratch, held.state, self.found)
+        return held.and_(taken.made), taken.made.object_id, taken.warning
 
     def prove(self, held: Held) -> None:
         with self._room() as scratch:
-            self.engine.prove(scratch, held.image, held.keyset)
+            self.engine.prove(scratch, held.state, held.answers)
 
     @contextmanager
     def opened(self, held: Held) -> Iterator[None]:
         with self._room() as room:
-            self.engine.open(room, held.image)
+            self.engine.open(room, held.state)
             try:
                 yield
             finally:
                 self.engine.close()
 
-    def answer(self, name: str) -> bytes:
-        """What a key of the open token makes of the probe."""
-        return self.engine.encrypt(name, key_id.PROBE_NONCE, key_id.PROBE_PLAINTEXT, key_id.PROBE_AAD)
+    def proved(self, held: Held) -> bool:
+        """Whether each key of *held*, which is open, opens what it closed at its birth."""
+        return all(
+            self.engine.unwrap(name, answer, key_id.PROBE_AAD) == key_id.PROBE_PLAINTEXT
+            for name, answer in held.answers.items()
+        )
 
-    def answers(self, held: Held) -> dict[str, bytes]:
-        """What the keys of *held* make of the probe, once it is open."""
+    def opens(self, held: Held) -> bool:
         with self.opened(held):
-            return {name: self.answer(name) for name in held.answers}
+            return self.proved(held)
 
     def left(self) -> list[Path]:
         """What is beside the scratch rooms, and in their place when they are gone."""
@@ -103,7 +88,7 @@ class Bench:
 
 def damaged(held: Held, how: str) -> Held:
     """Every file of it is "gone", "empty" or "cut" in the middle."""
-    files = {} if how == "gone" else dict(held.image.files)
+    files = {} if how == "gone" else dict(held.state.files)
     for name, data in files.items():
         files[name] = data[: len(data) // 2] if how == "cut" else b""
-    return replace(held, image=replace(held.image, files=files))
+    return replace(held, state=EngineState(files))

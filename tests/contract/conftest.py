@@ -10,9 +10,9 @@ import pytest
 
 import softhsm
 from appliance.cli.adopt import read_files
-from appliance.engine import SoftHsmEngine
+from appliance.engines.softhsm import SoftHsmEngine
+from appliance.keys.found import FoundToken
 from appliance.volume import memory
-from appliance.volume.payload import FoundToken
 from tests.contract.bench import Bench, Held
 from tests.fakes import FakeEngine
 from tests.ops.shop import found_token

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
-from appliance.engine import SoftHsmEngine
+from appliance.engines.softhsm import SoftHsmEngine
+from appliance.engines.softhsm.image import TokenImage
 from appliance.faults import Fault, KleidiError
-from appliance.keys.keyset import Key, KeySet, KeyState
-from appliance.volume.payload import FoundToken, TokenImage
+from appliance.keys.engine import EngineState
+from appliance.keys.found import FoundToken
 
-IMAGE = TokenImage("0123456789abcdef", {"a/token.object": b"never read"}, "user pin")
-KEYS = KeySet("0123456789ab", (Key("0123456789ab", 1, KeyState.PRIMARY, "00" * 16, b"known answer"),))
+STATE = TokenImage("0123456789abcdef", {"a/token.object": b"never read"}, "user pin").to_state()
+KNOWN = {"00" * 16: b"kleidi/probe" + b"known answer"}
 FOUND = FoundToken({"a/token.object": b"never read"}, "1234", "", "label")
 
 
@@ -28,14 +29,14 @@ def module(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Fault]
 @pytest.mark.parametrize(
     "act",
     [
-        lambda engine, scratch: engine.make(scratch, "00" * 16),
-        lambda engine, scratch: engine.extend(scratch, IMAGE, "00" * 16),
-        lambda engine, scratch: engine.reduce(scratch, IMAGE, "00" * 16),
-        lambda engine, scratch: engine.prove(scratch, IMAGE, KEYS),
-        lambda engine, scratch: engine.adopt(scratch, IMAGE, FOUND),
-        lambda engine, scratch: engine.open(scratch, IMAGE),
+        lambda engine, scratch: engine.make(scratch, EngineState(), "00" * 16),
+        lambda engine, scratch: engine.make(scratch, STATE, "00" * 16),
+        lambda engine, scratch: engine.destroy(scratch, STATE, "00" * 16),
+        lambda engine, scratch: engine.prove(scratch, STATE, KNOWN),
+        lambda engine, scratch: engine.adopt(scratch, STATE, FOUND),
+        lambda engine, scratch: engine.open(scratch, STATE),
     ],
-    ids=["make", "extend", "reduce", "prove", "adopt", "open"],
+    ids=["make", "make one more", "destroy", "prove", "adopt", "open"],
 )
 def test_the_fault_is_the_modules(
     act: Callable[[SoftHsmEngine, Path], object],

@@ -17,6 +17,7 @@ from appliance.backup import directory
 from appliance.backup.bundle import open_bundle
 from appliance.cli.secrets import read
 from appliance.faults import SLOT_SECRET, KleidiError
+from appliance.keys.engine import SOFTHSM
 from appliance.keys.keyring import Keyring
 from appliance.service import server  # noqa: F401  commands import them when they run
 from appliance.service.opened import OpenToken
@@ -67,7 +68,8 @@ def join(words: tuple[str, ...]) -> None:
     with _ending() as settings:
         _, payload = open_bundle(directory.take(bundle), Identities.parse(read(identity, SLOT_SECRET)))
         kept = assembly.storage(settings)
-        cluster = assembly.cluster(settings, assembly.operations(settings, assembly.ledger(settings), kept))
+        counted, engines = assembly.ledger(settings), assembly.engines(settings)
+        cluster = assembly.cluster(settings, assembly.operations(settings, counted, kept, engines))
         if not cluster.holds_keys():
             cluster.enter(payload, dry_run=False, by=assembly.here())
             return
@@ -104,7 +106,7 @@ def unseal(words: tuple[str, ...]) -> None:
 def _token(settings: Settings) -> OpenToken:
     return OpenToken(
         assembly.storage(settings),
-        assembly.engine(settings),
+        assembly.engines(settings),
         settings.memory_dir,
         lambda: assembly.waiting_for(settings),
         assembly.ledger(settings).take_up,
@@ -114,11 +116,11 @@ def _token(settings: Settings) -> OpenToken:
 def wrap(_words: tuple[str, ...]) -> None:
     """Encrypt with the primary key of the newest generation, and print what came of it."""
     with _ending() as settings:
-        opened, engine = assembly.storage(settings).open(), assembly.engine(settings)
+        opened, engines = assembly.storage(settings).open(), assembly.engines(settings)
         with memory.room(settings.memory_dir) as room:
-            engine.open(room, opened.payload.token)
-            wrapped = Keyring(opened.payload.keyset, engine).wrap(SEED)
-            engine.close()
+            engines[SOFTHSM].open(room, opened.payload.state(SOFTHSM))
+            wrapped = Keyring(opened.payload.keyset, engines).wrap(SEED)
+            engines[SOFTHSM].close()
         json.dump([wrapped.key_id, wrapped.envelope.hex()], sys.stdout)
 
 

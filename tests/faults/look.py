@@ -10,8 +10,9 @@ from appliance.age.key_pairs import Identities
 from appliance.age.passphrase import is_under_passphrase
 from appliance.backup.bundle import open_bundle
 from appliance.cli.secrets import opener
-from appliance.engine import SoftHsmEngine
 from appliance.faults import KleidiError
+from appliance.keys.engine import SOFTHSM
+from appliance.keys.engines import Engines
 from appliance.keys.keyring import Keyring, Wrapped
 from appliance.keys.keyset import KeySet, KeyState
 from appliance.ops.slots import name_of
@@ -63,7 +64,7 @@ def look(words: tuple[str, ...]) -> None:
             kept = Custody("file", root / KEPT_KEY)
             opened = storage.open([kept.load()] if kept.path.exists() else [])
             _see(seen, storage, opened)
-            seen.wrong += _unopened(root, opened, assembly.engine(settings), settings.memory_dir)
+            seen.wrong += _unopened(root, opened, assembly.engines(settings), settings.memory_dir)
             seen.wrong += _bundles(root, opened.payload.keyset)
             seen.wrong += _shut(root, storage, opened)
     except KleidiError as error:
@@ -97,12 +98,12 @@ def announced(root: Path) -> list[Wrapped]:
     return [Wrapped(key_id, bytes.fromhex(envelope)) for key_id, envelope in found]
 
 
-def _unopened(root: Path, opened: Opened, engine: SoftHsmEngine, memory_dir: Path) -> list[str]:
+def _unopened(root: Path, opened: Opened, engines: Engines, memory_dir: Path) -> list[str]:
     wrong = []
     with memory.room(memory_dir) as room:
-        engine.open(room, opened.payload.token)
-        ring = Keyring(opened.payload.keyset, engine)
-        wrong += [f"{key.id} is another key" for key in ring.strangers()]
+        engines[SOFTHSM].open(room, opened.payload.state(SOFTHSM))
+        ring = Keyring(opened.payload.keyset, engines)
+        wrong += [f"{key.id} is another key" for key in ring.failing(SOFTHSM)]
         for each in announced(root):
             try:
                 if ring.unwrap(each.key_id, each.envelope) != SEED:
@@ -111,7 +112,7 @@ def _unopened(root: Path, opened: Opened, engine: SoftHsmEngine, memory_dir: Pat
                 # Whether an operator wanted that, the states tell.
                 if error.fault.id not in ("E-KEY-DISABLED", "E-KEY-DESTROYED"):
                     wrong.append(f"{each.key_id}: {error}")
-        engine.close()
+        engines[SOFTHSM].close()
     return wrong
 
 

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from appliance.engine import SoftHsmEngine
+from appliance.engines.softhsm import SoftHsmEngine
 from appliance.faults import Fault
+from appliance.keys.engines import Engines
 from appliance.nodes.cluster import Cluster
 from appliance.nodes.invitation import Invitations
 from appliance.ops.operations import Operations, Outcome
@@ -69,7 +70,7 @@ class Newcomer(Member):
         self.storage = house.storage()
         self.clocks = Clocks(house.volume / "ledger.json")
         self.audit = AuditLog(house.volume / "audit.jsonl")
-        workshop = Workshop(self.storage, engine, house.memory)
+        workshop = Workshop(self.storage, Engines.of(softhsm=engine), house.memory)
         self.operations = Operations(workshop, self.clocks, WAIT_SECONDS)
         self.prepare(policy)
 

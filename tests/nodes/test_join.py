@@ -1,13 +1,13 @@
 """Invited, given, taken: the same keys under another seal. And whatever is not for this node."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
 from appliance import faults
 from appliance.age.key_pairs import Identities, Recipients
 from appliance.backup.bundle import make
+from appliance.keys.engine import SOFTHSM, EngineState
 from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Verb
 from appliance.provision.plan import Policy
@@ -201,9 +201,8 @@ def test_a_lost_volume_takes_its_own_lineage_back_and_no_other(
 
 def test_a_bundle_whose_keys_do_not_work_is_not_taken(founder: Founder, newcomer: Newcomer) -> None:
     opened = founder.storage.open()
-    image = opened.payload.token
-    spoilt = replace(image, files={name: bytes(32) for name in image.files})
-    payload = replace(opened.payload, token=spoilt)
+    files = opened.payload.state(SOFTHSM).files
+    payload = opened.payload.with_state(SOFTHSM, EngineState({name: bytes(32) for name in files}))
     bundle = make(payload, opened.header, Recipients((newcomer.invitations.invite(),)))
     assert newcomer.refuses(bundle) is faults.TRIAL_FAILED
     assert not newcomer.cluster.holds_keys()

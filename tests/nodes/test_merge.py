@@ -10,6 +10,7 @@ from appliance import faults
 from appliance.faults import KleidiError
 from appliance.keys.keyset import Key, KeySet, KeyState, Moment
 from appliance.nodes.merge import updated, welcomed
+from tests.fakes import made
 from tests.volume.house import LINEAGE, OTHER_LINEAGE, refused
 
 ORDER = list(KeyState)
@@ -21,7 +22,9 @@ def keyset(*states: KeyState, lineage: str = LINEAGE, salt: str = "") -> KeySet:
     return KeySet(
         lineage,
         tuple(
-            Key(lineage, number, state, f"k{number}{salt}", f"answer {number}{salt}".encode(), THEN)
+            Key.born(
+                lineage, number, state, made(f"k{number}{salt}", f"answer {number}{salt}".encode()), THEN
+            )
             for number, state in enumerate(states, 1)
         ),
     )
@@ -65,7 +68,7 @@ def test_what_does_not_is_refused(held: KeySet, brought: KeySet, fault: faults.F
 
 def test_two_nodes_that_both_staged_are_told_so() -> None:
     held, brought = keyset(P, S), keyset(P, S)
-    theirs = replace(brought.keys[1], known_answer=b"another", object_id="other")
+    theirs = replace(brought.keys[1], fingerprint="0123456789ab", object_id="other")
     with pytest.raises(KleidiError) as caught:
         updated(held, brought.with_keys(theirs), NOW)
     assert caught.value.fault is faults.KEYSET_CONFLICT

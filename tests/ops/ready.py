@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engine import SoftHsmEngine
+from appliance.engines.softhsm import SoftHsmEngine
 from appliance.keys.keyring import Wrapped
 from appliance.ops.operations import Verb
 from softhsm import Library

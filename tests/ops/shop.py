@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from appliance.engine import SoftHsmEngine
+from appliance.engines.softhsm import SoftHsmEngine
 from appliance.faults import Fault
+from appliance.keys.engine import SOFTHSM
+from appliance.keys.engines import Engines
+from appliance.keys.found import FoundToken
 from appliance.keys.keyring import Keyring, Wrapped
 from appliance.keys.keyset import Key, KeySet, Moment
 from appliance.ops.operations import Command, Operations, Outcome, Verb
@@ -14,7 +17,6 @@ from appliance.ops.workshop import Workshop
 from appliance.volume import memory
 from appliance.volume.audit import AuditLog
 from appliance.volume.ledger import Ledger
-from appliance.volume.payload import FoundToken
 from tests.fakes import FakeEngine
 from tests.volume.house import House, refused
 
@@ -60,7 +62,7 @@ class Shop:
         self.storage = house.storage()
         self.clocks = Clocks(house.volume / "ledger.json")
         self.audit = AuditLog(house.volume / "audit.jsonl")
-        workshop = Workshop(self.storage, engine, house.memory)
+        workshop = Workshop(self.storage, Engines.of(softhsm=engine), house.memory)
         self.operations = Operations(workshop, self.clocks, WAIT_SECONDS)
 
     def run(self, verb: Verb, key: str = "", **options: object) -> Outcome:
@@ -107,10 +109,10 @@ class Shop:
         """The newest generation, opened as the server opens it, every key proved."""
         opened = self.storage.open()
         with memory.room(self.house.memory) as room:
-            self.engine.open(room, opened.payload.token)
+            self.engine.open(room, opened.payload.state(SOFTHSM))
             try:
-                ring = Keyring(opened.payload.keyset, self.engine)
-                assert ring.strangers() == []
+                ring = Keyring(opened.payload.keyset, {SOFTHSM: self.engine})
+                assert not ring.failing(SOFTHSM)
                 yield ring
             finally:
                 self.engine.close()

@@ -8,10 +8,12 @@ import pytest
 
 from appliance import faults
 from appliance.cli.adopt import read_files
-from appliance.engine import SoftHsmEngine
+from appliance.engines.softhsm import SoftHsmEngine
+from appliance.engines.softhsm.image import TokenImage
+from appliance.keys.engine import SOFTHSM
+from appliance.keys.found import FoundToken
 from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Verb
-from appliance.volume.payload import FoundToken
 from softhsm import Library
 from tests.ops.shop import SEED, WAIT_SECONDS, Shop
 from tests.token.foreign_program import PIN, ForeignProgram
@@ -78,7 +80,7 @@ def test_in_the_end_it_is_destroyed_with_its_whole_token(shop: Shop, foreign: Fo
     shop.run(Verb.DISABLE, LABEL, stored=0)
     shop.clocks.go_on(WAIT_SECONDS)
     shop.run(Verb.DESTROY, "v2", typed=LABEL, stored=0)
-    token = shop.storage.open().payload.token
+    token = TokenImage.from_state(shop.storage.open().payload.state(SOFTHSM))
     assert not token.adopted_pins
     assert len({name.partition("/")[0] for name in token.files}) == 1
     with shop.keyring() as ring:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance import faults
+from appliance.keys.engine import SOFTHSM
 from appliance.ops.operations import Verb
 from appliance.volume.audit import AuditLog
 from tests.ops.shop import Shop
@@ -159,7 +160,7 @@ def test_a_refused_change_leaves_no_line(shop: Shop) -> None:
 
 def test_no_secret_is_in_it(shop: Shop) -> None:
     shop.run(Verb.ROTATE)
-    token = shop.storage.open().payload.token
+    kept = shop.storage.open().payload.state(SOFTHSM).files
     text = shop.audit.path.read_text()
-    for secret in (token.user_pin, *(data.hex() for data in token.files.values())):
+    for secret in (kept["pin"].decode(), *(data.hex() for data in kept.values())):
         assert secret not in text

@@ -3,6 +3,7 @@
 import pytest
 
 from appliance import faults
+from appliance.keys.engine import SOFTHSM
 from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Verb
 from appliance.volume.payload import Payload
@@ -71,7 +72,7 @@ def test_done_the_key_is_nowhere_on_the_volume_and_its_tombstone_answers(shop: S
 
     assert shop.states() == ["destroyed", "primary"]
     assert shop.generations == [5]
-    assert key.object_id not in str(sorted(shop.storage.open().payload.token.files))
+    assert key.object_id not in str(sorted(shop.storage.open().payload.state(SOFTHSM).files))
     with shop.keyring() as ring, pytest.raises(faults.KleidiError) as caught:
         ring.unwrap(before.key_id, before.envelope)
     assert caught.value.fault is faults.KEY_DESTROYED
@@ -112,7 +113,7 @@ def test_older_generations_without_it_are_kept(shop: Shop) -> None:
 def test_the_real_token_lets_go_of_the_key_and_of_no_other(real_shop: Shop) -> None:
     shop = real_shop
     first = shop.wrap()
-    size = len(shop.storage.open().payload.token.files)
+    size = len(shop.storage.open().payload.state(SOFTHSM).files)
     key = shop.disabled()
     second = shop.wrap()
     shop.clocks.go_on(WAIT_SECONDS)
@@ -120,9 +121,10 @@ def test_the_real_token_lets_go_of_the_key_and_of_no_other(real_shop: Shop) -> N
 
     sealed = shop.storage.volume.read(shop.generations[-1])
     payload = Payload.from_bytes(unseal(sealed, [shop.storage.custody.load()])[1])
-    assert len(payload.token.files) == size
+    files = payload.state(SOFTHSM).files
+    assert len(files) == size
     # SoftHSM keeps CKA_ID in the clear, so that its bytes would show.
-    assert not [name for name, data in payload.token.files.items() if bytes.fromhex(key.object_id) in data]
+    assert not [name for name, data in files.items() if bytes.fromhex(key.object_id) in data]
     assert shop.opens(second)
     with shop.keyring() as ring, pytest.raises(faults.KleidiError) as caught:
         ring.unwrap(first.key_id, first.envelope)

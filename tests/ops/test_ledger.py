@@ -7,13 +7,16 @@ import pytest
 
 from appliance.keys.keyset import Key, KeySet, KeyState, Moment
 from appliance.volume.ledger import Ledger, Use
+from tests.fakes import made
 
 KEY_ID = "kleidi/0123456789ab/v1/000000000000"
 
 
 def keyset(served: int = 0) -> KeySet:
     since = Moment(0, served)
-    return KeySet("0123456789ab", (Key("0123456789ab", 1, KeyState.PRIMARY, "k1", b"\x01" * 48, since),))
+    return KeySet(
+        "0123456789ab", (Key.born("0123456789ab", 1, KeyState.PRIMARY, made("k1", b"\x01" * 48), since),)
+    )
 
 
 @pytest.fixture

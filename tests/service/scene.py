@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from appliance.endpoint import HEALTH_NAME
-from appliance.keys.envelope import NONCE_SIZE, Envelope, associated_data
+from appliance.keys.engine import SOFTHSM
+from appliance.keys.envelope import Envelope, associated_data
 from appliance.keys.keyset import Key, KeySet, KeyState
 from appliance.nodes.cluster import Cluster
 from appliance.nodes.invitation import Invitations
@@ -78,17 +79,17 @@ class Scene:
         keys = []
         for version, state in enumerate(states, 1):
             object_id = secrets.token_hex(16)
-            keys.append(Key(LINEAGE, version, state, object_id, self._maker.generate(object_id)))
+            keys.append(Key.born(LINEAGE, version, state, self._maker.generate(object_id)))
         self.keyset = KeySet(LINEAGE, tuple(keys))
         held = (key.object_id for key in keys if key.state is not KeyState.DESTROYED)
         self.engine.keys = {object_id: self._maker.keys[object_id] for object_id in held}
-        image = self.engine.image()
+        kept = self.engine.state()
         self.engine.close()
         self.custody.create()
         seal_key = self.custody.load()
-        self.secrets += [image.user_pin, seal_key.secret.hex()]
+        self.secrets += [*(data.hex() for data in kept.files.values()), seal_key.secret.hex()]
         self.secrets += [key.hex() for key in self._maker.keys.values()]
-        payload = Payload(self.keyset, image, (seal_key.hold(),))
+        payload = Payload(self.keyset, {SOFTHSM: kept}, (seal_key.hold(),))
         with self.volume.lock():
             self.volume.commit(1, seal(Header(LINEAGE, 1), payload.to_bytes(), payload.slots))
 
@@ -97,17 +98,15 @@ class Scene:
 
     def wrap(self, state: KeyState, plaintext: bytes) -> bytes:
         """An envelope as the key that is now in *state* made it when it was primary."""
-        key, nonce = self.key(state), secrets.token_bytes(NONCE_SIZE)
-        return Envelope(
-            nonce, self._maker.encrypt(key.object_id, nonce, plaintext, associated_data(key.id))
-        ).to_bytes()
+        key = self.key(state)
+        return Envelope(self._maker.wrap(key.object_id, plaintext, associated_data(key.id))).to_bytes()
 
     def assemble(self, **options: Unpack[Options]) -> tuple[Keeper, list[Listener], list[Work]]:
         """Join the parts as the assembly does. Needs a running event loop."""
         storage = Storage(self.volume, self.custody, self.anchor, self.expected_lineage)
         ledger = Ledger(self.volume.path / "ledger.json")
         token = OpenToken(
-            storage, self.engine, self.root / "memory", lambda: self.waiting_for, ledger.take_up
+            storage, self.engine.alone, self.root / "memory", lambda: self.waiting_for, ledger.take_up
         )
         observer = LogLines()
         keeper = Keeper(
@@ -117,7 +116,7 @@ class Scene:
             queue_size=options.get("queue_size", 1024),
             probe_seconds=options.get("probe_seconds", LONG_SECONDS),
         )
-        workshop = Workshop(storage, self.engine, self.root / "memory")
+        workshop = Workshop(storage, self.engine.alone, self.root / "memory")
         operations = Operations(workshop, ledger, 0)
         changes, tripwire = Changes(keeper, operations), Tripwire(keeper)
         kms = KeyManagement(keeper, ledger, tripwire, observer)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 import pytest
@@ -12,6 +13,7 @@ from appliance import faults
 from appliance.client import admin
 from appliance.client.report import Changed
 from appliance.faults import KleidiError
+from appliance.keys.engine import EngineState
 from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Command, Verb
 from proto.admin import admin_pb2
@@ -124,10 +126,10 @@ def test_calls_that_come_while_the_token_is_loaded_wait_and_none_fails(fresh: Ru
     opening, go_on = threading.Event(), threading.Event()
     engine, plain = fresh.scene.engine, FakeEngine.open
 
-    def slowly(directory: object, image: object) -> None:
+    def slowly(directory: Path, state: EngineState) -> None:
         opening.set()
         assert go_on.wait(30)
-        plain(engine, directory, image)  # type: ignore[arg-type]
+        plain(engine, directory, state)
 
     engine.open = slowly  # type: ignore[method-assign]
     with ThreadPoolExecutor(9) as pool, connected(fresh.scene.socket) as caller:

@@ -23,11 +23,12 @@ from appliance.service import health
 from appliance.service.sockets.http import Routes, speaks_http
 from appliance.service.sockets.listener import Listener
 from appliance.service.standing import Standing
+from tests.fakes import made
 from tests.service.asked import connect, get, received, send
 from tests.service.running import until
 
 PROBE = Path(__file__).parents[2] / "appliance" / "probe.py"
-KEYSET = KeySet("0123456789ab", (Key("0123456789ab", 1, KeyState.PRIMARY, "00", b"x" * 28),))
+KEYSET = KeySet("0123456789ab", (Key.born("0123456789ab", 1, KeyState.PRIMARY, made("00", b"x" * 28)),))
 OPERATIONAL = Standing(None, keyset=KEYSET)
 CASES = [
     (Standing(), "STARTING", faults.STARTING),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engine import SoftHsmEngine
+from appliance.engines.softhsm import SoftHsmEngine
 from tests.fakes import FakeEngine
 from tests.slots.shop import SlotShop
 from tests.volume.conftest import memory_dir

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from appliance.age.key_pairs import Identities
-from appliance.engine import SoftHsmEngine
+from appliance.engines.softhsm import SoftHsmEngine
 from appliance.faults import Fault
 from appliance.ops.operations import Outcome
 from appliance.ops.slots import Act, Order, SlotChanges

@@ -38,14 +38,14 @@ def test_every_kind_opens_by_itself_and_goes_on_doing_so(real_shop: SlotShop, tm
 def test_a_new_seal_key_leaves_the_keys_alone(real_shop: SlotShop, tmp_path: Path) -> None:
     shop = real_shop
     before, announced = shop.keyset, shop.wrap()
-    pins = shop.storage.open().payload.token
+    pins = shop.storage.open().payload.engines
     old = shop.house.seal_key.read_bytes()
     shop.add_file(tmp_path / "new.key", "new")
     (tmp_path / "new.key").replace(shop.house.seal_key)
     assert shop.row("new").configured
     shop.order(Act.REMOVE, "file")
     assert shop.keyset == before
-    assert shop.storage.open().payload.token == pins
+    assert shop.storage.open().payload.engines == pins
     assert shop.opens(announced)
     # Nothing on the volume opens with the old key any more.
     (tmp_path / "old.key").write_bytes(old)

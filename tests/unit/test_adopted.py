@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.keys import adopted
+from appliance.keys.engine import SOFTHSM
 from appliance.keys.keyring import Keyring
 from appliance.keys.keyset import Adopted, Key, KeySet, KeyState
 from tests.fakes import FakeCipher
@@ -41,10 +42,9 @@ ours = pytest.mark.parametrize("label", GOLDEN)
 def keyring(theirs: Adopted, cipher: FakeCipher | None = None) -> Keyring:
     """Our primary key, and theirs adopted."""
     cipher = cipher or FakeCipher({"serial/label:x": VALUE})
-    mine = Key("0123456789ab", 1, KeyState.PRIMARY, "object-1", cipher.generate("object-1"))
-    answer = cipher.known_answer("serial/label:x")
-    other = Key("0123456789ab", 2, KeyState.RETIRED, "serial/label:x", answer, adopted=theirs)
-    return Keyring(KeySet("0123456789ab", (mine, other)), cipher)
+    mine = Key.born("0123456789ab", 1, KeyState.PRIMARY, cipher.generate("object-1"))
+    other = Key.born("0123456789ab", 2, KeyState.RETIRED, cipher.made("serial/label:x"), adopted=theirs)
+    return Keyring(KeySet("0123456789ab", (mine, other)), {SOFTHSM: cipher})
 
 
 def refused(ring: Keyring, key_id: str, data: bytes, annotations: Mapping[str, bytes]) -> Fault:
@@ -115,4 +115,4 @@ def test_any_bytes_make_an_envelope_or_are_refused(data: bytes) -> None:
         assert error.fault is faults.ENVELOPE_INVALID  # noqa: PT017  both are right
         assert not 28 < len(data) <= 1024
     else:
-        assert opened.nonce + opened.ciphertext == data
+        assert opened.body == data

@@ -5,12 +5,13 @@ import pytest
 from appliance.keys.keyset import Key, KeySet, KeyState, Moment
 from appliance.ops.check import Condition, Evidence, Verdict, conditions, may_destroy, may_disable
 from appliance.volume.ledger import Use
+from tests.fakes import made
 
 PASS, FAIL, UNKNOWN = Verdict.PASS, Verdict.FAIL, Verdict.UNKNOWN
 HOUR = 3600
 LINEAGE = "0123456789ab"
-OLD = Key(LINEAGE, 1, KeyState.RETIRED, "object-1", b"\x01" * 48, Moment(0, 10 * HOUR))
-NEW = Key(LINEAGE, 2, KeyState.PRIMARY, "object-2", b"\x02" * 48, Moment(0, 10 * HOUR))
+OLD = Key.born(LINEAGE, 1, KeyState.RETIRED, made("object-1", b"\x01" * 48), Moment(0, 10 * HOUR))
+NEW = Key.born(LINEAGE, 2, KeyState.PRIMARY, made("object-2", b"\x02" * 48), Moment(0, 10 * HOUR))
 KEYSET = KeySet(LINEAGE, (OLD, NEW))
 QUIET = Evidence(served=36 * HOUR, use=Use(), primary_use=Use(wrapped=1))
 

@@ -55,7 +55,8 @@ def test_any_other_id_names_no_lineage(other: str) -> None:
 
 
 def test_a_keys_known_answer_and_fingerprint_never_change() -> None:
-    assert FakeCipher({"key": KEY}).known_answer("key") == KNOWN_ANSWER
+    made = FakeCipher({"key": KEY}).made("key")
+    assert (made.known_answer, made.print_source) == (b"kleidi/probe" + KNOWN_ANSWER, KNOWN_ANSWER)
     assert key_id.fingerprint(KNOWN_ANSWER) == FINGERPRINT
 
 

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.keys.keyset import Key, KeySet, KeyState
+from tests.fakes import made
 
 LINEAGE = "0123456789ab"
-OLD = Key(LINEAGE, 1, KeyState.RETIRED, "a", b"one")
-NEW = Key(LINEAGE, 2, KeyState.PRIMARY, "b", b"two")
+OLD = Key.born(LINEAGE, 1, KeyState.RETIRED, made("a", b"one"))
+NEW = Key.born(LINEAGE, 2, KeyState.PRIMARY, made("b", b"two"))
 
 
 @st.composite
@@ -25,12 +26,12 @@ def keysets(draw: st.DrawFn) -> KeySet:
     others = [state for state in KeyState if state is not KeyState.PRIMARY]
     names = draw(st.lists(st.text(min_size=1, max_size=8), min_size=count, max_size=count, unique=True))
     keys = [
-        Key(
+        Key.born(
             lineage,
             version,
             KeyState.PRIMARY if version == primary else draw(st.sampled_from(others)),
-            name,
-            draw(st.binary(max_size=48)),
+            made(name, draw(st.binary(max_size=48))),
+            engine=draw(st.sampled_from(["softhsm", "transit"])),
         )
         for version, name in enumerate(names, 1)
     ]
@@ -98,9 +99,9 @@ def _with(change: Callable[[Key], Key]) -> KeySet:
     "other",
     [
         _with(lambda key: replace(key, state=KeyState.DISABLED)),
-        _with(lambda key: replace(key, known_answer=b"another key")),
+        _with(lambda key: replace(key, fingerprint="0123456789ab")),
         KeySet(LINEAGE, (replace(OLD, state=KeyState.PRIMARY), replace(NEW, state=KeyState.RETIRED))),
-        KeySet(LINEAGE, (OLD, NEW, Key(LINEAGE, 3, KeyState.STAGED, "c", b"three"))),
+        KeySet(LINEAGE, (OLD, NEW, Key.born(LINEAGE, 3, KeyState.STAGED, made("c", b"three")))),
         KeySet("ffffffffffff", (replace(OLD, lineage="f" * 12), replace(NEW, lineage="f" * 12))),
     ],
     ids=["state", "key", "roles", "one more", "lineage"],
@@ -121,7 +122,7 @@ def test_ids_within_a_set_are_never_the_same(keyset: KeySet) -> None:
 def test_a_version_that_was_lost_is_skipped_and_never_given_again() -> None:
     keyset = KeySet(LINEAGE, (OLD, NEW)).without_versions_to(4)
     assert keyset.skipped == (3, 4)
-    later = replace(NEW, version=7, state=KeyState.STAGED, object_id="later", known_answer=b"later")
+    later = replace(NEW, version=7, state=KeyState.STAGED, object_id="later", fingerprint="0123456789ab")
     further = keyset.with_keys(later)
     assert further.skipped == (3, 4, 5, 6)
     assert further.newest == 7

@@ -9,6 +9,7 @@ from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.keys import lifecycle
 from appliance.keys.keyset import Adopted, Key, KeySet, KeyState, Moment
+from tests.fakes import made
 
 LINEAGE = "0123456789ab"
 WAIT = 100
@@ -19,7 +20,7 @@ S, P, R, D, X = KeyState.STAGED, KeyState.PRIMARY, KeyState.RETIRED, KeyState.DI
 
 def keys_in(*states: KeyState) -> KeySet:
     keys = (
-        Key(LINEAGE, version, state, f"object-{version}", bytes([version]) * 48, PAST)
+        Key.born(LINEAGE, version, state, made(f"object-{version}", bytes([version]) * 48), PAST)
         for version, state in enumerate(states, 1)
     )
     return KeySet(LINEAGE, tuple(keys))
@@ -39,7 +40,7 @@ def refusal(verb: str, keyset: KeySet, version: int, now: Moment = NOW) -> Fault
 
 def test_a_staged_key_comes_last_and_nothing_else_changes() -> None:
     before = keys_in(R, P)
-    after = lifecycle.stage(before, "object-3", b"\x03" * 48, NOW)
+    after = lifecycle.stage(before, made("object-3", b"\x03" * 48), NOW)
     assert after.keys[:2] == before.keys
     assert (after.keys[2].state, after.keys[2].since, after.keys[2].name) == (S, NOW, "v3")
     assert after.primary == before.primary
@@ -47,7 +48,7 @@ def test_a_staged_key_comes_last_and_nothing_else_changes() -> None:
 
 def test_a_second_staged_key_is_refused() -> None:
     with pytest.raises(KleidiError) as caught:
-        lifecycle.stage(keys_in(P, S), "object-3", b"\x03" * 48, NOW)
+        lifecycle.stage(keys_in(P, S), made("object-3", b"\x03" * 48), NOW)
     assert caught.value.fault is faults.KEY_STAGED_ALREADY
 
 
@@ -72,11 +73,11 @@ def test_disabling_is_undone_by_enabling() -> None:
 
 
 def test_an_adopted_key_comes_in_retired() -> None:
-    after = lifecycle.adopt(keys_in(P), "serial/label:kms-test", b"\x02" * 48, THEIRS, NOW)
+    after = lifecycle.adopt(keys_in(P), made("serial/label:kms-test", b"\x02" * 48), THEIRS, NOW)
     assert states(after) == [P, R]
     assert after.keys[1].id == "kms-test"
     with pytest.raises(KleidiError) as caught:
-        lifecycle.adopt(after, "other/label:kms-test", b"\x03" * 48, THEIRS, NOW)
+        lifecycle.adopt(after, made("other/label:kms-test", b"\x03" * 48), THEIRS, NOW)
     assert caught.value.fault is faults.KEY_ADOPTED_ALREADY
 
 
@@ -151,12 +152,12 @@ class Lineage(RuleBasedStateMachine):
     def stage(self) -> None:
         version = len(self.keyset.keys) + 1
         answer = version.to_bytes(48, "big")
-        self._try(lambda: lifecycle.stage(self.keyset, f"object-{version}", answer, self.clock))
+        self._try(lambda: lifecycle.stage(self.keyset, made(f"object-{version}", answer), self.clock))
 
     @rule()
     def adopt(self) -> None:
         answer = (10_000).to_bytes(48, "big")
-        self._try(lambda: lifecycle.adopt(self.keyset, "serial/label:x", answer, THEIRS, self.clock))
+        self._try(lambda: lifecycle.adopt(self.keyset, made("serial/label:x", answer), THEIRS, self.clock))
 
     @rule(verb=st.sampled_from(["promote", "retire", "disable", "enable"]), place=st.integers(0, 1000))
     def turn(self, verb: str, place: int) -> None:

@@ -55,8 +55,9 @@ def complaint() -> str:
 def use(settings: Settings, file: Path) -> None:
     """What serving and the verbs make of them, short of opening a token."""
     counted, kept = assembly.ledger(settings), assembly.storage(settings)
-    assembly.operations(settings, counted, kept)
-    assembly.keeper(settings, counted, kept, NOBODY).close()
+    engines = assembly.engines(settings)
+    assembly.operations(settings, counted, kept, engines)
+    assembly.keeper(settings, counted, kept, engines, NOBODY).close()
     Invitations(settings.invitation_hours * 3600, lambda: 0.0).invite()
     encryption_configuration(settings.provider_name, settings.socket).encode()
     for path in (settings.volume_dir, settings.memory_dir, settings.seal_key, settings.anchor):

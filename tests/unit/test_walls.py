@@ -18,8 +18,8 @@ PROTECTED = {contract["name"] for contract in CONTRACTS if contract["type"] == "
 STRANGERS = "The appliance stands on two strangers"
 ONE_WAY = "Data flows one way through the appliance"
 PKCS11 = "Only softhsm speaks PKCS#11"
-SOFTHSM = "Only the engine knows softhsm"
-ENGINE = "Only the assembly knows the engine"
+SOFTHSM = "Only its engine knows softhsm"
+ENGINE = "Only the assembly knows the engines"
 GRPC = "Only the ends of a wire speak gRPC"
 PROTOBUF = "Only who reads foreign bytes knows Protobuf"
 ADMIN = "Only server and client know the admin service"
@@ -34,10 +34,10 @@ PURE = "The core is pure"
 BREACHES = [
     ("softhsm/token.py", "appliance.faults", {STRANGERS}),
     ("appliance/volume/durable.py", "appliance.ops.operations", {ONE_WAY}),
-    ("appliance/engine/engine.py", "PyKCS11", {PKCS11}),
+    ("appliance/engines/softhsm/engine.py", "PyKCS11", {PKCS11}),
     ("appliance/ops/advice.py", "softhsm", {SOFTHSM}),
     ("appliance/cli/keys.py", "softhsm", {SOFTHSM}),
-    ("appliance/cli/keys.py", "appliance.engine", {ENGINE}),
+    ("appliance/cli/keys.py", "appliance.engines", {ENGINE}),
     ("appliance/cli/keys.py", "grpc", {GRPC}),
     ("appliance/service/keeper.py", "grpc", {GRPC}),
     ("appliance/cli/keys.py", "google.protobuf.message", {PROTOBUF}),

@@ -12,7 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from appliance.engine import SoftHsmEngine
+from appliance.engines.softhsm import SoftHsmEngine
 from tests.volume.house import House
 
 NOBODY = 65534

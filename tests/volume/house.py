@@ -7,22 +7,24 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 import pytest
 
 from appliance import faults
 from appliance.faults import Fault, KleidiError
-from appliance.keys.keyset import KeySet
-from appliance.provision.apply import Provisioner, TokenMaker
+from appliance.keys.engine import SOFTHSM, Engine, EngineState
+from appliance.keys.engines import Engines
+from appliance.keys.keyset import Key, KeySet, KeyState
+from appliance.provision.apply import Provisioner
 from appliance.provision.plan import Policy
 from appliance.volume.anchor import Anchor
 from appliance.volume.audit import AuditLog, Head
-from appliance.volume.commit import Committer, Hook, Prover
+from appliance.volume.commit import Committer, Hook
 from appliance.volume.custody import Custody
 from appliance.volume.generations import Volume
 from appliance.volume.opening import Storage
-from appliance.volume.payload import Payload, TokenImage
+from appliance.volume.payload import Payload
 from appliance.volume.seal import Header, seal
 from tests.fakes import FakeEngine
 
@@ -34,10 +36,6 @@ CHILD_MEMORY = 2 << 20
 _BOUNDED = ("sh", "-c", f'ulimit -v {CHILD_MEMORY}; exec "$@"', "sh")
 
 Snapshot = dict[str, tuple[bytes, int, int, int]]
-
-
-class Engine(TokenMaker, Prover, Protocol):
-    """What makes a token and tries it."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +76,14 @@ class House:
     def committer(
         self, engine: Engine | None = None, expected: str | None = None, before: tuple[Hook, ...] = ()
     ) -> Committer:
-        return Committer(self.storage(expected=expected), engine or FakeEngine(), self.memory, before)
+        engines = Engines.of(softhsm=engine or FakeEngine())
+        return Committer(self.storage(expected=expected), engines, self.memory, before)
 
     def provisioner(
         self, engine: Engine | None = None, policy: Policy = Policy.AUTO, before: tuple[Hook, ...] = ()
     ) -> Provisioner:
-        maker = engine or FakeEngine()
-        committer = self.committer(maker, before=before)
-        return Provisioner(committer, maker, policy, "0:1", allow_unmounted=True)
+        committer = self.committer(engine, before=before)
+        return Provisioner(committer, policy, "0:1", allow_unmounted=True)
 
     def put(self, number: int, header: Header | None = None) -> bytes:
         """A generation as kleidi would write it, or with another *header*; gives its bytes."""
@@ -146,14 +144,10 @@ OTHER_LINEAGE = "ffffffffffff"
 
 def _payload() -> Payload:
     engine = FakeEngine()
-    answer = engine.generate("k1")
-    keys = {
-        "lineage": LINEAGE,
-        "keys": [{"version": 1, "state": "primary", "object_id": "k1", "known_answer": answer.hex()}],
-    }
+    keys = KeySet(LINEAGE, (Key.born(LINEAGE, 1, KeyState.PRIMARY, engine.generate("k1")),))
     more = {"a1/token.object": b"\x00token" * 50, "a1/b2.object": bytes(range(256)) * 3}
-    files = {**engine.image().files, **more}
-    return Payload(KeySet.from_json(keys), TokenImage("serial", files, "user pin"))
+    state = EngineState({**engine.state().files, **more})
+    return Payload(keys, {SOFTHSM: state})
 
 
 PAYLOAD = _payload()

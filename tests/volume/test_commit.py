@@ -34,7 +34,7 @@ def commit(
     observer: Observer = NOBODY,
 ) -> Done:
     storage = house.storage()
-    committer = Committer(storage, FakeEngine(), house.memory, (before,) if before else (), observer)
+    committer = Committer(storage, FakeEngine().alone, house.memory, (before,) if before else (), observer)
     with storage.volume.lock():
         opened = storage.open()
         return committer.commit(opened, opened.payload, CHANGE)

@@ -19,14 +19,17 @@ from appliance.volume.audit import Head
 from appliance.volume.payload import Loss, Payload, pack
 from appliance.volume.seal import Header, seal, unseal
 from appliance.volume.slot import HeldSlot
+from tests.fakes import made
 from tests.volume.house import LINEAGE, PAYLOAD, House, refused
 
 (_KEY,) = PAYLOAD.keyset.keys
-_ADOPTED = Key(LINEAGE, 3, KeyState.RETIRED, "k3", b"answer", Moment(7, 8), Adopted("1", "version.example"))
+_ADOPTED = Key.born(
+    LINEAGE, 3, KeyState.RETIRED, made("k3", b"answer"), Moment(7, 8), Adopted("1", "version.example")
+)
 # One of everything that there can be.
 FULL = Payload(
     KeySet(LINEAGE, (_KEY, _ADOPTED), skipped=(2,)),
-    replace(PAYLOAD.token, adopted_pins={"a1": "pin"}),
+    PAYLOAD.engines,
     (HeldSlot("file", {"name": "file"}, bytes(32)),),
     shared=True,
     losses=(Loss(1, 2, 3, ("kleidi/x",), "burnt"),),
@@ -78,15 +81,15 @@ def test_a_field_more_in_a_payload_is_refused_or_kept() -> None:
         judged(entries, outcome(lambda entries=entries: Payload.from_bytes(pack(entries))), faults.SEAL_NEWER)  # type: ignore[misc]
         for entries in changed_entries()
     ]
-    # A slot's values and the PINs of adopted tokens have names that nobody lists.
-    assert kept.count(True) == 2
+    # A slot's values have names that nobody lists.
+    assert kept.count(True) == 1
     assert len(kept) >= 12
 
 
 def test_a_later_schema_of_a_payload_is_newer_and_another_is_damage() -> None:
     entries = FULL.to_entries()
     for schema, fault in (
-        ("kleidi.payload/v2", faults.SEAL_NEWER),
+        ("kleidi.payload/v3", faults.SEAL_NEWER),
         ("another.payload/v1", faults.SEAL_CORRUPT),
     ):
         manifest = json.loads(entries["manifest.json"]) | {"schema": schema}
@@ -97,7 +100,7 @@ def test_a_later_schema_of_a_payload_is_newer_and_another_is_damage() -> None:
 def test_a_volume_with_such_a_payload_says_upgrade_and_stays_as_it_is(house: House) -> None:
     house.storage().custody.create()
     entries = FULL.to_entries()
-    manifest = json.loads(entries["manifest.json"]) | {"schema": "kleidi.payload/v2"}
+    manifest = json.loads(entries["manifest.json"]) | {"schema": "kleidi.payload/v3"}
     data = pack(entries | {"manifest.json": json.dumps(manifest).encode()})
     sealed = seal(Header(LINEAGE, 1), data, [house.storage().custody.load().hold()])
     house.storage().volume.file(1).write_bytes(sealed)

@@ -71,7 +71,7 @@ def test_another_key_is_wrong_and_a_missing_one_missing(house: House) -> None:
 
 def test_a_newer_format_asks_for_an_upgrade(house: House) -> None:
     sealed = house.put(1)
-    house.generation.write_bytes(sealed.replace(b"seal 1", b"seal 2", 1))
+    house.generation.write_bytes(sealed.replace(b"seal 2", b"seal 3", 1))
     assert refused(house.storage().open) is faults.SEAL_NEWER
 
 

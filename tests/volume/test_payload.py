@@ -5,13 +5,13 @@ import json
 import stat
 import tarfile
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance import faults
+from appliance.keys.engine import SOFTHSM, EngineState
 from appliance.volume.payload import SCHEMA, Payload
 from tests.volume.house import PAYLOAD, refused
 
@@ -56,33 +56,25 @@ def with_entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> byte
     return buffer.getvalue()
 
 
-@given(FILES, st.text(max_size=43))
-def test_comes_back_as_it_was(files: dict[str, bytes], user_pin: str) -> None:
-    token = replace(PAYLOAD.token, files=files, user_pin=user_pin)
-    payload = Payload(PAYLOAD.keyset, token)
+@given(FILES, FILES)
+def test_comes_back_as_it_was(files: dict[str, bytes], others: dict[str, bytes]) -> None:
+    engines = {SOFTHSM: EngineState(files), "another": EngineState(others)}
+    payload = Payload(PAYLOAD.keyset, {name: state for name, state in engines.items() if state})
     assert Payload.from_bytes(payload.to_bytes()) == payload
 
 
-def test_holds_the_key_list_the_pins_and_the_tokens_files_and_nothing_else() -> None:
+def test_holds_the_key_list_and_what_the_engines_keep_and_nothing_else() -> None:
     found = entries(PAYLOAD.to_bytes())
-    files = ["tokens/a1/b2.object", "tokens/a1/token.object", "tokens/fake-token/k1"]
+    files = [f"engines/softhsm/{name}" for name in ("a1/b2.object", "a1/token.object", "keys/k1", "pin")]
     assert list(found) == ["manifest.json", "secrets.json", *files]
-    assert json.loads(found["manifest.json"]) == {
-        "schema": SCHEMA,
-        "keyset": PAYLOAD.keyset.to_json(),
-        "token": {"serial": "serial"},
-    }
-    pins = json.loads(found["secrets.json"])
-    assert (pins["user_pin"], pins["so_pin"]) == ("user pin", "")
-    assert found["tokens/a1/token.object"] == PAYLOAD.token.files["a1/token.object"]
+    assert json.loads(found["manifest.json"]) == {"schema": SCHEMA, "keyset": PAYLOAD.keyset.to_json()}
+    assert json.loads(found["secrets.json"]) == {"slots": []}
+    assert found["engines/softhsm/pin"] == PAYLOAD.state(SOFTHSM).files["pin"]
 
 
-def test_the_so_pin_that_older_seals_carry_is_left_behind() -> None:
-    files = PAYLOAD.to_entries()
-    pins = json.loads(files["secrets.json"]) | {"so_pin": "nobody needs it"}
-    older = Payload.from_entries(files | {"secrets.json": json.dumps(pins).encode()})
-    assert older == PAYLOAD
-    assert b"nobody needs it" not in older.to_bytes()
+def test_of_an_engine_that_keeps_nothing_nothing_is_kept() -> None:
+    assert PAYLOAD.with_state("another", EngineState()).engines == PAYLOAD.engines
+    assert PAYLOAD.with_state(SOFTHSM, EngineState()).engines == {}
 
 
 def test_is_the_same_for_the_same() -> None:
@@ -90,8 +82,8 @@ def test_is_the_same_for_the_same() -> None:
 
 
 def test_secrets_do_not_show_when_printed() -> None:
-    assert "pin" not in repr(PAYLOAD).replace("user_pin", "")
     assert "token.object" not in repr(PAYLOAD)
+    assert PAYLOAD.state(SOFTHSM).files["pin"].decode() not in repr(PAYLOAD)
 
 
 @pytest.mark.parametrize(
@@ -99,16 +91,18 @@ def test_secrets_do_not_show_when_printed() -> None:
     [
         "notes.txt",
         "other/token.object",
-        "tokens/token.object",
-        "tokens/a1/b2/c3",
-        "tokens/../etc/passwd",
-        "tokens/a1/..",
-        "tokens/a1/.",
-        "tokens//token.object",
-        "/tokens/a1/x",
-        "../tokens/a1/x",
-        "tokens/a1/x y",
-        "tokens/a1/x\n",
+        "tokens/a1/token.object",
+        "engines/softhsm",
+        "engines/Soft/x",
+        "engines/softhsm/../etc/passwd",
+        "engines/softhsm/a1/..",
+        "engines/softhsm/a1/.",
+        "engines/softhsm//token.object",
+        "engines/softhsm/1/2/3/4/5",
+        "/engines/softhsm/x",
+        "../engines/softhsm/x",
+        "engines/softhsm/x y",
+        "engines/softhsm/x\n",
     ],
 )
 def test_a_foreign_name_is_refused(name: str) -> None:
@@ -121,12 +115,12 @@ def test_a_foreign_name_is_refused(name: str) -> None:
     ids=["symbolic link", "hard link", "directory", "device", "fifo"],
 )
 def test_an_entry_that_is_no_file_is_refused(kind: bytes) -> None:
-    data = with_entry("tokens/a1/evil", kind, "tokens/a1/token.object")
+    data = with_entry("engines/softhsm/evil", kind, "engines/softhsm/a1/token.object")
     assert refused(lambda: Payload.from_bytes(data)) is faults.SEAL_CORRUPT
 
 
 def test_a_name_that_comes_twice_is_refused() -> None:
-    data = with_entry("tokens/a1/token.object")
+    data = with_entry("engines/softhsm/a1/token.object")
     assert refused(lambda: Payload.from_bytes(data)) is faults.SEAL_CORRUPT
 
 

@@ -3,20 +3,22 @@
 import base64
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from appliance import faults
-from appliance.engine import SoftHsmEngine
+from appliance.engines.softhsm import SoftHsmEngine
+from appliance.engines.softhsm.image import TokenImage
 from appliance.faults import Fault, KleidiError
-from appliance.keys.keyset import KeySet, KeyState
+from appliance.keys.engine import SOFTHSM, EngineState
+from appliance.keys.keyset import KeyState
 from appliance.provision.plan import Policy
 from appliance.volume import memory
 from appliance.volume.audit import AuditLog, Head
-from appliance.volume.payload import Payload, TokenImage
+from appliance.volume.payload import Payload
 from appliance.volume.seal import Header
 from softhsm import Library, Token
 from tests.fakes import FakeEngine
@@ -57,9 +59,9 @@ def test_with_softhsm_what_is_sealed_opens_to_a_token_that_works(house: House, e
     assert opened.payload == made.payload
     (key,) = opened.payload.keyset.keys
     with memory.room(house.memory) as room:
-        engine.open(room, opened.payload.token)
-        ciphertext = engine.encrypt(key.object_id, bytes(12), b"seed", b"aad")
-        assert engine.decrypt(key.object_id, bytes(12), ciphertext, b"aad") == b"seed"
+        engine.open(room, opened.payload.state(SOFTHSM))
+        body = engine.wrap(key.object_id, b"seed", b"aad")
+        assert engine.unwrap(key.object_id, body, b"aad") == b"seed"
         engine.close()
 
 
@@ -167,8 +169,8 @@ def test_an_anchor_that_cannot_be_written_is_a_warning(house: House) -> None:
 
 def test_a_token_that_fails_its_trial_is_never_committed(house: House) -> None:
     class Unproved(FakeEngine):
-        def prove(self, scratch: Path, image: TokenImage, keyset: KeySet) -> None:
-            del scratch, image, keyset
+        def prove(self, scratch: Path, state: EngineState, known_answers: Mapping[str, bytes]) -> None:
+            del scratch, state, known_answers
             raise KleidiError(faults.TRIAL_FAILED)
 
     assert refused(house.provisioner(Unproved()).run) is faults.TRIAL_FAILED
@@ -287,13 +289,13 @@ def test_two_provisioners_at_once_make_one_lineage(house: House) -> None:
 def test_the_raw_key_is_nowhere_outside(house: House) -> None:
     house.provisioner(FakeEngine()).run()
     payload = house.storage().open().payload
-    (key,) = payload.token.files.values()  # the fake token's file is the raw key itself
+    pin, key = payload.state(SOFTHSM).files.values()  # the fake engine's second file is the raw key itself
     assert len(key) == 32
-    _absent(house, key, payload.token.user_pin.encode())
+    _absent(house, key, pin)
 
 
 def test_with_softhsm_neither_pins_nor_token_files_are_outside(house: House, engine: SoftHsmEngine) -> None:
-    token = house.provisioner(engine).run().opened.payload.token
+    token = TokenImage.from_state(house.provisioner(engine).run().opened.payload.state(SOFTHSM))
     _absent(house, token.user_pin.encode())
     kept = b"".join(content for content, *_ in house.snapshot().values())
     for data in token.files.values():
@@ -318,7 +320,7 @@ def test_the_so_pin_is_nowhere_once_the_token_is_made(
     (so_pin,) = drawn
     # All that a server ever gets to know.
     assert so_pin.encode() not in payload.to_bytes()
-    assert so_pin not in repr(vars(payload.token))
+    assert so_pin not in repr(vars(TokenImage.from_state(payload.state(SOFTHSM))))
     _absent(house, so_pin.encode())
 
 

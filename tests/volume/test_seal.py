@@ -103,7 +103,7 @@ def test_a_key_of_another_kind_is_a_wrong_key() -> None:
 
 
 def test_a_newer_format_is_told_from_a_damaged_file() -> None:
-    newer = SEALED.replace(b"kleidi-seal 1\n", b"kleidi-seal 2\n", 1)
+    newer = SEALED.replace(b"kleidi-seal 2\n", b"kleidi-seal 3\n", 1)
     assert fault_of(newer) is faults.SEAL_NEWER
     assert refused(lambda: read_header(newer)) is faults.SEAL_NEWER
     assert fault_of(rehashed(b"kleidi-seal 31\nwhatever comes then")) is faults.SEAL_NEWER

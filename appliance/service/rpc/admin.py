@@ -10,6 +10,7 @@ from appliance.age.key_pairs import Recipients
 from appliance.backup.verified import Coverage, Record
 from appliance.client.admin import read_report
 from appliance.faults import KleidiError
+from appliance.keys.found import FoundToken
 from appliance.keys.keyset import Key
 from appliance.ops.operations import Command, Outcome, Verb
 from appliance.service.changes import Changes
@@ -19,7 +20,6 @@ from appliance.service.rpc.transport import service
 from appliance.service.tripwire import Tripwire
 from appliance.telemetry import Observer
 from appliance.volume.ledger import Ledger
-from appliance.volume.payload import FoundToken
 from proto.admin import admin_pb2 as pb
 
 # A token of a thousand keys has a megabyte.

@@ -55,7 +55,8 @@ class KeyManagement:
         annotations = dict(request.annotations)
         try:
             plaintext = await self._keeper.call(
-                lambda keyring: keyring.unwrap(request.key_id, request.ciphertext, annotations)
+                lambda keyring: keyring.unwrap(request.key_id, request.ciphertext, annotations),
+                request.key_id,
             )
         except KleidiError as error:
             self._tripwire.touch(error.fault, request.key_id)

@@ -1,0 +1,1 @@
+"""The engines, each a module of its own; the registry knows their names."""
