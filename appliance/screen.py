@@ -37,6 +37,11 @@ def day(unix: int) -> str:
     return datetime.fromtimestamp(unix, UTC).date().isoformat()
 
 
+def minute(unix: int) -> str:
+    """The date and time, in UTC, of a moment in Unix seconds."""
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def _seen() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 

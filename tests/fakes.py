@@ -3,6 +3,7 @@
 Obeys the same contract as SoftHSM's (tests/contract/), so it may stand in for it.
 """
 
+import json
 import secrets
 import threading
 from collections.abc import Callable, Mapping
@@ -14,7 +15,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.keys import key_id
-from appliance.keys.engine import Adoption, EngineState, LostError, Made, TamperedError
+from appliance.keys.engine import (
+    Adoption,
+    AwayError,
+    EngineState,
+    LostError,
+    Made,
+    OffError,
+    TamperedError,
+)
 from appliance.keys.engines import Engines
 from appliance.keys.envelope import NONCE_SIZE, TAG_SIZE
 from appliance.keys.found import FoundToken
@@ -229,3 +238,77 @@ def _keys(state: EngineState, fault: Fault = faults.TRIAL_FAILED) -> dict[str, b
 def _check(aad: bytes) -> None:
     if not aad:
         raise ValueError("there is no additional data")
+
+
+class FakeRemote(FakeCipher):
+    """Keys in a place of their own, which may be away, hang, or switch a key off; a state holds only names.
+
+    What *elsewhere* holds is what all who share it hold.
+    """
+
+    remote = True
+
+    def __init__(self, elsewhere: dict[str, bytes] | None = None, lanes: int = 4) -> None:
+        super().__init__()
+        self.keys = {} if elsewhere is None else elsewhere
+        self.lanes = lanes
+        self.openings = 0
+        self.away: AwayError | None = None
+        self.off: dict[str, OffError] = {}
+        self.warnings: dict[Fault, str] = {}
+
+    def leave(self, fault: Fault, detail: str = "") -> None:
+        """Be out of reach until come_back."""
+        self.away = AwayError(fault, detail)
+
+    def come_back(self) -> None:
+        self.away = None
+
+    def open(self, directory: Path, state: EngineState) -> None:
+        del directory, state
+        self.openings += 1
+
+    def close(self) -> None: ...
+
+    def make(self, scratch: Path, state: EngineState, wish: str) -> Made:
+        del scratch
+        self._reach()
+        self.generate(wish)
+        names = [*json.loads(state.files["names"]), wish] if state else [wish]
+        return self.made(wish, EngineState({"names": json.dumps(names).encode()}))
+
+    def destroy(self, scratch: Path, state: EngineState, object_id: str) -> EngineState:
+        """It remembers what it gave up: none is taken up twice."""
+        del scratch
+        if object_id not in json.loads(state.files["names"]):
+            raise KleidiError(faults.TRIAL_FAILED, "no such key")
+        return state
+
+    def prove(self, scratch: Path, state: EngineState, known_answers: Mapping[str, bytes]) -> None:
+        del scratch, state
+        self._reach()
+        for name, answer in known_answers.items():
+            if name not in self.keys or self.known_answer(name) != answer:
+                raise KleidiError(faults.TRIAL_FAILED, "the keys are not the ones that are listed")
+
+    def needs(self, state: EngineState) -> str:
+        return f"the fake's keys {', '.join(json.loads(state.files['names']))}" if state else ""
+
+    def inspect(self) -> Mapping[Fault, str]:
+        if self.away is not None:
+            raise self.away
+        return self.warnings
+
+    def _reach(self) -> None:
+        if self.away is not None:
+            raise KleidiError(self.away.fault, self.away.detail)
+
+    def _key(self, object_id: str) -> AESGCM:
+        key = super()._key(object_id) if object_id in self.keys else None
+        if self.away is not None:
+            raise self.away
+        if object_id in self.off:
+            raise self.off[object_id]
+        if key is None:
+            raise OffError(faults.KEY_UNREADABLE, "there is no such key")
+        return key

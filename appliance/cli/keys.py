@@ -24,6 +24,10 @@ from appliance.volume.opening import Opened
 app = Verbs("Keys: list, rotate, retire, destroy.")
 
 _Key = Annotated[str, typer.Argument(metavar="KEY", help="v1, v2, … or a key id.")]
+_Engine = Annotated[
+    str,
+    typer.Option("--engine", help="What is to make it: softhsm, transit or pkcs11. Default: KLEIDI_ENGINE."),
+]
 _Expect = Annotated[
     str, typer.Option("--expect-keyset", help="Refuse unless the key set has this hash (kleidi status).")
 ]
@@ -50,9 +54,11 @@ def list_keys(*, output: Printed = Output.TEXT) -> None:
 
 
 @app.command()
-def stage(*, dry_run: DryRun = False, output: Printed = Output.TEXT, reason: Reason = "") -> None:
+def stage(
+    *, engine: _Engine = "", dry_run: DryRun = False, output: Printed = Output.TEXT, reason: Reason = ""
+) -> None:
     """Make a new key that decrypts but is announced nowhere yet: carry it to the other nodes first."""
-    _change(Command(Verb.STAGE, dry_run=dry_run, reason=reason), output)
+    _change(Command(Verb.STAGE, engine=engine, dry_run=dry_run, reason=reason), output)
 
 
 @app.command()
@@ -74,6 +80,7 @@ def promote(
 @app.command()
 def rotate(
     *,
+    engine: _Engine = "",
     dry_run: DryRun = False,
     output: Printed = Output.TEXT,
     expect: _Expect = "",
@@ -82,7 +89,7 @@ def rotate(
     reason: Reason = "",
 ) -> None:
     """Stage and promote in one, for a single node. A second run finishes an interrupted one."""
-    command = Command(Verb.ROTATE, expect_keyset=expect, dry_run=dry_run, reason=reason)
+    command = Command(Verb.ROTATE, engine=engine, expect_keyset=expect, dry_run=dry_run, reason=reason)
     _change(replace(command, without_backup=without_backup, force=force), output)
 
 

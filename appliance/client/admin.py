@@ -10,7 +10,7 @@ from pathlib import Path
 
 from appliance.client.keys import KeyCheck
 from appliance.client.knock import ANSWER_SECONDS, answering, dialled, greet
-from appliance.client.report import BackupRow, Changed, KeyRow, LossRow, Reason, RefusedRow, Report
+from appliance.client.report import BackupRow, Changed, EngineRow, KeyRow, LossRow, Reason, RefusedRow, Report
 from appliance.keys.found import FoundToken
 from appliance.ops.check import Condition, Verdict
 from appliance.ops.operations import Command
@@ -47,6 +47,7 @@ def read_report(reply: admin_pb2.ReportReply) -> Report:
             LossRow(each.unix, each.generation, each.found, list(each.keys), each.reason)
             for each in reply.losses
         ],
+        engines=[_engine_row(each) for each in reply.engines],
     )
 
 
@@ -67,6 +68,11 @@ def bundle(socket: Path, request: admin_pb2.BundleRequest) -> admin_pb2.BundleRe
 
 def _backup_row(backup: admin_pb2.Backup) -> BackupRow:
     return BackupRow(backup.generation, backup.verified, backup.file, list(backup.lacks))
+
+
+def _engine_row(engine: admin_pb2.Engine) -> EngineRow:
+    away = Reason(engine.away.id, engine.away.reason) if engine.HasField("away") else None
+    return EngineRow(engine.name, engine.remote, engine.keys, away, engine.since)
 
 
 def _refused_row(refused: admin_pb2.Refused) -> RefusedRow:
@@ -100,6 +106,7 @@ def change_request(command: Command) -> admin_pb2.ChangeRequest:
         without_backup=command.without_backup,
         reason=command.reason,
         dry_run=command.dry_run,
+        engine=command.engine,
     )
     if command.stored is not None:
         request.stored = command.stored
@@ -155,6 +162,7 @@ def key_row(key: admin_pb2.Key) -> KeyRow:
         adopted=key.adopted,
         wrapped=key.wrapped,
         unwrapped=key.unwrapped,
+        engine=key.engine,
     )
 
 

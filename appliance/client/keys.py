@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from appliance import screen
 from appliance.client.report import KeyRow
 from appliance.documents import Document
+from appliance.keys.engine import SOFTHSM
 from appliance.ops.check import Condition, Judgement, Verdict
 
 _COLOURS = {
@@ -26,14 +27,18 @@ class KeyList(Document):
     keys: Annotated[list[KeyRow], "oldest first"]
 
     def to_text(self, columns: int = screen.ENDLESS) -> str:
-        head = ("KEY", "STATE", "SINCE", "ENC", "DEC", "KEY ID")
-        return "\n".join(screen.table(head, map(_cells, self.keys), columns, numbers=("ENC", "DEC")))
+        # Where SoftHSM holds them all, nobody has to be told.
+        engines = any(row.engine != SOFTHSM for row in self.keys)
+        head = ("KEY", "STATE", "SINCE", *(["ENGINE"] if engines else []), "ENC", "DEC", "KEY ID")
+        cells = (_cells(row, engines=engines) for row in self.keys)
+        return "\n".join(screen.table(head, cells, columns, numbers=("ENC", "DEC")))
 
 
-def _cells(row: KeyRow) -> tuple[str, ...]:
+def _cells(row: KeyRow, *, engines: bool) -> tuple[str, ...]:
     since = screen.day(row.since) if row.since else "unknown"
     state = f"{row.state}, adopted" if row.adopted else row.state
-    return row.name, state, since, f"{row.wrapped:,}", f"{row.unwrapped:,}", row.key_id
+    engine = [row.engine] if engines else []
+    return row.name, state, since, *engine, f"{row.wrapped:,}", f"{row.unwrapped:,}", row.key_id
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from appliance import faults, screen
 from appliance.backup import verified
 from appliance.documents import Document
 from appliance.faults import Exit, KleidiError
+from appliance.keys.engine import SOFTHSM
 from appliance.keys.keyset import Key
 from appliance.ops.operations import Outcome
 
@@ -43,10 +44,12 @@ class KeyRow:
     adopted: Annotated[bool, "whether another plugin made it"] = False
     wrapped: Annotated[int, "how often this node encrypted with it"] = 0
     unwrapped: Annotated[int, "how often this node decrypted with it"] = 0
+    engine: Annotated[str, "what holds it: softhsm, transit or pkcs11"] = SOFTHSM
 
     @classmethod
     def of(cls, key: Key) -> "KeyRow":
-        return cls(key.name, key.id, key.state, key.since.unix, key.adopted is not None)
+        adopted = key.adopted is not None
+        return cls(key.name, key.id, key.state, key.since.unix, adopted, engine=key.engine)
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,25 @@ class Reason:
     @classmethod
     def of(cls, error: KleidiError) -> "Reason":
         return cls(error.fault.id, str(error))
+
+
+@dataclass(frozen=True)
+class EngineRow:
+    """What holds keys. *since* is in Unix seconds, and 0 while it is there."""
+
+    name: Annotated[str, "softhsm, transit or pkcs11"]
+    remote: Annotated[bool, "whether its keys lie outside of the volume"]
+    keys: Annotated[int, "how many are its, the destroyed ones left out"]
+    away: Annotated[Reason | None, "what calls on it get now; null while it serves"] = None
+    since: Annotated[int, "since when it is away, in Unix seconds"] = 0
+
+    def to_text(self) -> str:
+        """`transit: 2 keys, away since 2026-11-25 12:03 UTC: E-TRANSIT-SEALED: …`."""
+        keys = f"{self.name}: {self.keys} key{'' if self.keys == 1 else 's'}"
+        if self.away is None:
+            return f"{keys}, serves"
+        since = f" since {screen.minute(self.since)}" if self.since else ""
+        return f"{keys}, away{since}: {self.away.reason}"
 
 
 @dataclass(frozen=True)
@@ -159,6 +181,9 @@ class Report(Document):
         default_factory=list
     )
     losses: Annotated[list[LossRow], "what was accepted as lost"] = field(default_factory=list)
+    engines: Annotated[list[EngineRow], "what holds the keys, the primary key's first"] = field(
+        default_factory=list
+    )
 
     @property
     def exit(self) -> Exit:
@@ -182,6 +207,7 @@ class Report(Document):
             ("key set", self.keyset),
             ("generation", str(self.generation or "")),
             ("protection", _PROTECTION.get(self.protection, self.protection)),
+            *(("engine", each.to_text()) for each in self._shown_engines),
             ("backup", self._backup(now) if self.keyset else ""),
             *(("refused", each.to_text(now)) for each in self.refused),
             *(("lost", each.to_text()) for each in self.losses),
@@ -189,6 +215,11 @@ class Report(Document):
         lines = screen.rows([(name, words) for name, words in rows if words], columns)
         lines[0] = f"{'state':11} {screen.coloured(self.state, _COLOURS.get(self.state, screen.Colour.BAD))}"
         return "\n".join(lines)
+
+    @property
+    def _shown_engines(self) -> list[EngineRow]:
+        """Of SoftHSM alone there is nothing to tell that the state does not."""
+        return [] if [each.name for each in self.engines] == [SOFTHSM] else self.engines
 
     def _backup(self, now: float) -> str:
         if self.backup is None:

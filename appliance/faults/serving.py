@@ -49,6 +49,9 @@ ENGINE_UNKNOWN = fault("E-ENGINE-UNKNOWN", _W, Exit.ERROR,
 ENGINE_SLOW = fault("E-ENGINE-SLOW", _D, Exit.DEGRADED,
     "an engine does not answer, not even whether it is there",
     "Look at what the line names; the keys of other engines are served")
+ENGINE_SHUT = fault("E-ENGINE-SHUT", _D, Exit.DEGRADED,
+    "an engine does not open that is not the primary key's; what its keys encrypted cannot be read",
+    "Mend what the line names; it is tried again by itself")
 KEY_ENCRYPTS_NOT = fault("E-KEY-ENCRYPTS-NOT", _D, Exit.DEGRADED,
     "the primary key's engine decrypts with it and does not let it encrypt",
     "Allow it there again, or promote another key")

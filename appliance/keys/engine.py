@@ -76,7 +76,10 @@ class Engine(Cipher, Protocol):
         ...
 
     def open(self, directory: Path, state: EngineState) -> None:
-        """Get ready, in a private *directory* in memory. A remote one only prepares: it waits for nobody."""
+        """Get ready, in a private *directory* in memory.
+
+        A remote one only prepares and waits for nobody; calls that are under way go on.
+        """
         ...
 
     def close(self) -> None: ...

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.service.lanes import Lanes
-from appliance.service.opened import Look
+from appliance.service.look import Look
 from appliance.service.standing import Reason
 
 # What it costs a server that is down is two requests a second; what it saves is a second of refused writes.
@@ -38,18 +38,24 @@ class EngineWatch:
     ) -> None:
         """*look* is told whether to be thorough; one that takes more than *patience_seconds* is told of."""
         self._engine = engine
-        self._look = look
+        self._ask = look
         self._lanes = lanes
         self._probe_seconds = probe_seconds
         self._patience_seconds = patience_seconds
         self._remark, self._withdraw = remark, withdraw
         self._thread = ThreadPoolExecutor(1, f"{engine}-watch")
+        self.away_since = 0.0  # Unix seconds
         self._doubt = asyncio.Event()
         self._proved: dict[str, float] = {}
         self._off: Mapping[str, Reason] = {}
         self._warnings: Mapping[Fault, str] = {}
         self._told: frozenset[Fault] = frozenset()
         self._thorough_at = -_THOROUGH_SECONDS
+
+    @property
+    def away(self) -> Reason | None:
+        """What calls get, if it is away."""
+        return self._lanes.away
 
     def doubt(self) -> None:
         """A call failed in a way that may not be its own fault."""
@@ -71,17 +77,18 @@ class EngineWatch:
         """Until cancelled."""
         while True:
             self._doubt.clear()
-            await self._once()
+            await self.look()
             troubled = self._lanes.away is not None or bool(self._off)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_AWAY_SECONDS if troubled else self._probe_seconds):
                     # While it is away every call doubts it, which tells nothing new.
                     await (asyncio.Event() if troubled else self._doubt).wait()
 
-    async def _once(self) -> None:
+    async def look(self) -> None:
+        """Look once, and take what is seen; as long as the engine takes to answer, and at most to fail."""
         back = self._lanes.away is not None or bool(self._off)
         thorough = back or time.monotonic() - self._thorough_at >= _THOROUGH_SECONDS
-        looking = asyncio.get_running_loop().run_in_executor(self._thread, self._look, thorough)
+        looking = asyncio.get_running_loop().run_in_executor(self._thread, self._ask, thorough)
         done, _ = await asyncio.wait({looking}, timeout=self._patience_seconds)
         if not done:
             self._take(Look(away=(faults.ENGINE_SLOW, f"engine {self._engine}")))
@@ -89,6 +96,8 @@ class EngineWatch:
             self._take(await asyncio.shield(looking))
 
     def _take(self, look: Look) -> None:
+        if look.away and not self._lanes.away:
+            self.away_since = time.time()
         self._lanes.away = look.away
         now = time.monotonic()
         self._proved |= dict.fromkeys(look.proved, now)

@@ -19,11 +19,12 @@ from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.keys.engine import AwayError, EngineError, OffError
 from appliance.keys.keyring import Keyring
+from appliance.keys.keyset import KeyState
 from appliance.logs import log
 from appliance.service.engine_watch import EngineWatch
 from appliance.service.lanes import Lanes
 from appliance.service.opened import OpenToken
-from appliance.service.standing import Standing
+from appliance.service.standing import EngineStanding, Standing
 from appliance.telemetry import Observer, Remarked, Stood, Switched, TokenOpened
 from appliance.volume.opening import Opened
 from appliance.volume.slot import Unwrapper
@@ -88,6 +89,19 @@ class Keeper:
         if time.monotonic() - proved_at > _PROOF_PERIODS * self._probe_seconds:
             return replace(standing, reason=faults.PROBE_STALE)
         return standing.told(*self._remarks.items())
+
+    def engines(self) -> list[EngineStanding]:
+        """What holds the keys, the primary key's first; empty while nothing is open."""
+        if not self._standing.serves or self._standing.keyset is None:
+            return []
+        alive = [key.engine for key in self._standing.keyset.keys if key.state is not KeyState.DESTROYED]
+        found = []
+        for name in self._token.lanes():
+            watch, shut = self._watches.get(name), self._token.shut(name)
+            away = (shut.fault, shut.detail) if shut else watch.away if watch else None
+            since = int(watch.away_since) if watch and away else 0
+            found.append(EngineStanding(name, watch is not None, alive.count(name), away, since))
+        return found
 
     def remark(self, fault: Fault, detail: str = "") -> None:
         """Add something that somebody should look at, while calls go on."""
@@ -177,6 +191,7 @@ class Keeper:
         self._gate.clear()
         started = time.monotonic()
         try:
+            await self._leave_alone()
             standing = await self._on_thread(lambda: self._token.switch(opened))
         except Exception as error:
             # Neither here nor there: nothing is told or done by halves until all is opened anew.
@@ -187,6 +202,8 @@ class Keeper:
         else:
             self._proved_at = time.monotonic()
             self._follow_engines()
+            if watch := self._watches.get(opened.keyset.primary.engine):
+                await watch.look()  # what is announced next was proved, here and now
             self._stand(standing, self._token.warnings())
             self._observer.observe(Switched(standing.generation, self._proved_at - started))
         finally:
@@ -242,6 +259,7 @@ class Keeper:
         self._follow_engines()
         self._observer.observe(TokenOpened(self._proved_at - started))
         self._stand(standing, warnings)
+        self._tell_of_shut()
 
     async def _watch(self) -> None:
         """Prove the token now and then, and at once when a call came to doubt it."""
@@ -253,7 +271,9 @@ class Keeper:
                 stuck, self._stuck = self._stuck, None
                 raise stuck
             await self._on_thread(self._token.prove)
+            await self._on_thread(self._token.tend)
             self._proved_at = time.monotonic()
+            self._tell_of_shut()
 
     def _follow_engines(self) -> None:
         """Lanes for every engine that waits, and a watch over every remote one, as what is open has them.
@@ -279,6 +299,12 @@ class Keeper:
                 self._watches[name] = watch
                 self._watching[name] = asyncio.create_task(watch.run())
 
+    async def _leave_alone(self) -> None:
+        """Wait until no call is inside of what is in the seal: it may be closed and opened anew."""
+        for name, lanes in self._lanes.items():
+            if name not in self._watches:
+                await lanes.idle()
+
     async def _leave_engines(self) -> None:
         for task in self._watching.values():
             task.cancel()
@@ -288,6 +314,12 @@ class Keeper:
         for lanes in self._lanes.values():
             lanes.close()
         self._watching, self._watches, self._lanes = {}, {}, {}
+
+    def _tell_of_shut(self) -> None:
+        if shuts := self._token.shuts:
+            self.remark(faults.ENGINE_SHUT, shuts)
+        else:
+            self.withdraw(faults.ENGINE_SHUT)
 
     async def _on_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from appliance import faults
 from appliance.faults import KleidiError
@@ -20,6 +20,7 @@ class Lanes:
         self._call_seconds = call_seconds
         self._queue_size = queue_size
         self._waiting = 0
+        self._begun: set[Future[Any]] = set()
         # While it is away a call would only wait for what is known already.
         self.away: Reason | None = None
 
@@ -35,11 +36,19 @@ class Lanes:
         self._waiting += 1
         try:
             async with asyncio.timeout(self._call_seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+                begun = self._threads.submit(work)
+                self._begun.add(begun)
+                begun.add_done_callback(self._begun.discard)
+                return await asyncio.wrap_future(begun)
         except TimeoutError:
             raise KleidiError(faults.TOKEN_SLOW) from None
         finally:
             self._waiting -= 1
+
+    async def idle(self) -> None:
+        """Wait until no call is inside, be it one that nobody waits for any more."""
+        while begun := list(self._begun):
+            await asyncio.wait([asyncio.wrap_future(each) for each in begun])
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -7,39 +7,25 @@ newer generation that follows from it, and is opened again from memory when the 
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from appliance import faults
 from appliance.faults import Fault, Kind, KleidiError
-from appliance.keys.engine import AwayError, EngineError, Inspects, OffError
+from appliance.keys.engine import EngineError, EngineState, LostError
 from appliance.keys.engines import Engines
 from appliance.keys.keyring import Keyring
-from appliance.keys.keyset import Key, KeySet, KeyState
+from appliance.keys.keyset import KeySet, KeyState
 from appliance.logs import event
 from appliance.provision.plan import Refusal
-from appliance.service.standing import Reason, Standing
+from appliance.service.look import Look, look
+from appliance.service.standing import Standing
 from appliance.volume import durable, memory
 from appliance.volume.opening import Opened, Storage
 from appliance.volume.slot import Unwrapper
 
 _ORDER = list(KeyState)
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a remote engine looks like: *proved* keys by id, why calls fail, and what else there is to say.
-
-    *away* is why none is answered; *off* the keys that it will not use any more, each with the reason.
-    *thorough*: every key was asked, and what there is to warn of.
-    """
-
-    thorough: bool = False
-    proved: tuple[str, ...] = ()
-    away: Reason | None = None
-    off: Mapping[str, Reason] = field(default_factory=dict)
-    warnings: Mapping[Fault, str] = field(default_factory=dict)
 
 
 class OpenToken:
@@ -164,8 +150,7 @@ class OpenToken:
         return self._enter(opened, anew=False)
 
     def _enter(self, opened: Opened, *, anew: bool) -> Standing:
-        if anew or self._opened is None or opened.payload.engines != self._opened.payload.engines:
-            self._load(opened)
+        self._load(opened, None if anew else self._opened)
         known = self._keyring.unreadable if self._keyring else frozenset()
         self._keyring = Keyring(opened.keyset, self._engines, unreadable=known)
         if anew:
@@ -194,27 +179,34 @@ class OpenToken:
             fault: missing.why if missing and fault is faults.ROLLED_BACK else "" for fault in self._warnings
         }
 
-    def _load(self, opened: Opened) -> None:
+    def _load(self, opened: Opened, before: Opened | None) -> None:
+        """Open every engine that what was open *before* does not have as it is to be."""
+        primary, had = opened.keyset.primary.engine, before.payload.engines if before else {}
+        used, self._in_use = self._in_use, tuple(dict.fromkeys([primary, *opened.payload.engines]))
+        for name in set(used) - set(self._in_use):
+            self._engines[name].close()
+        for name in self._in_use:
+            state = opened.payload.state(name)
+            if name in self._shut or had.get(name) != state:
+                self._open_engine(name, state, needed=name == primary)
+
+    def _open_engine(self, name: str, state: EngineState, *, needed: bool) -> None:
+        """In a place of its own; the one that it had goes then."""
         if self._room is None:
             raise KleidiError(faults.TOKEN_LOST)
-        directory = self._room / f"generation-{opened.header.generation}-{secrets.token_hex(2)}"
-        directory.mkdir(mode=0o700)
-        primary = opened.keyset.primary.engine
-        self._in_use = tuple(dict.fromkeys([primary, *opened.payload.engines]))
-        self._shut = {}
-        for name in self._in_use:
-            place = directory / name
-            place.mkdir(mode=0o700)
-            try:
-                self._engines[name].open(place, opened.payload.state(name))
-            except KleidiError as error:
-                if name == primary:
-                    raise
-                event(logging.ERROR, "an engine does not open", engine=name, detail=str(error))
-                self._shut[name] = error
-        for name in durable.names(self._room, faults.MEMORY_FULL):
-            if name.startswith("generation-") and name != directory.name:
-                memory.remove(self._room / name)
+        place = self._room / f"{name}-{secrets.token_hex(4)}"
+        place.mkdir(mode=0o700)
+        self._shut.pop(name, None)
+        try:
+            self._engines[name].open(place, state)
+        except KleidiError as error:
+            if needed:
+                raise
+            event(logging.ERROR, "an engine does not open", engine=name, detail=str(error))
+            self._shut[name] = error
+        for other in durable.names(self._room, faults.MEMORY_FULL):
+            if other.startswith(f"{name}-") and other != place.name:
+                memory.remove(self._room / other)
 
     def prove(self) -> None:
         """A real round trip with the primary key, as a caller would make it.
@@ -231,49 +223,29 @@ class OpenToken:
             lost = error.fault is faults.TOKEN_LOST
             raise error if lost else KleidiError(faults.PRIMARY_WRONG, str(error)) from error
 
+    def tend(self) -> None:
+        """Open again what did not open or was lost, is in the seal, and is not the primary key's."""
+        keyring, opened = self.keyring, self.opened
+        for name in self._in_use:
+            if self._engines[name].remote or name == keyring.keyset.primary.engine:
+                continue
+            lost = any(isinstance(error, LostError) for error in keyring.failing(name).values())
+            if lost or name in self._shut:
+                self._open_engine(name, opened.payload.state(name), needed=False)
+                keyring.failing(name)
+
+    @property
+    def shuts(self) -> str:
+        """Every engine that did not open, with the reason, in words; empty when all did."""
+        return "; ".join(f"{name}: {error.brief}" for name, error in self._shut.items())
+
     def shut(self, engine: str) -> KleidiError | None:
         """Why that *engine* did not open, when it did not."""
         return self._shut.get(engine)
 
     def look(self, engine: str, thorough: bool) -> Look:
-        """How that remote *engine* is: a round trip with the primary key, or its other keys' known answers.
-
-        *thorough* asks for all keys' and for what it warns of. Asks the network; does not raise.
-        """
-        keyring, primary = self.keyring, self.keyring.keyset.primary
-        proved: tuple[str, ...] = ()
-        off: dict[str, Reason] = {}
-        try:
-            if primary.engine == engine:
-                keyring.probe()
-                proved = (primary.id,)
-            if thorough or primary.engine != engine:
-                failing = keyring.failing(engine)
-                off = {key.id: _reason(error) for key, error in failing.items()}
-            asked = self._engines[engine]
-            told = asked.inspect() if thorough and isinstance(asked, Inspects) else {}
-        except AwayError as error:
-            return Look(proved=proved, away=_reason(error))
-        except OffError as error:
-            return self._off(keyring, primary, _reason(error))
-        except (EngineError, KleidiError) as error:
-            detail = error.brief if isinstance(error, KleidiError) else str(error)
-            return Look(off={primary.id: (faults.PRIMARY_WRONG, detail)})
-        return Look(thorough, proved, off=off, warnings=told)
-
-    @staticmethod
-    def _off(keyring: Keyring, primary: Key, reason: Reason) -> Look:
-        """The primary key is refused: only for encrypting, while what it encrypted can be read, or wholly."""
-        try:
-            failing = keyring.failing(primary.engine)
-        except AwayError as error:
-            return Look(away=_reason(error))
-        off = {key.id: _reason(error) for key, error in failing.items()}
-        return (
-            Look(off=off)
-            if primary.id in off
-            else Look(away=(faults.KEY_ENCRYPTS_NOT, _words(reason)), off=off)
-        )
+        """How that remote *engine* is. Asks the network; raises only E-TOKEN-LOST, while all is closed."""
+        return look(self.keyring, engine, self._engines[engine], thorough=thorough)
 
     def close(self) -> None:
         """Close the token. What it was made of is kept, and the volume with it, once it was proved."""
@@ -301,17 +273,6 @@ class OpenToken:
                 if key.state is KeyState.PRIMARY:
                     raise KleidiError(faults.PRIMARY_WRONG, key.id)
                 event(logging.ERROR, str(faults.KEY_UNREADABLE), key_id=key.id)
-
-
-def _reason(error: EngineError) -> Reason:
-    if isinstance(error, AwayError | OffError):
-        return error.fault, error.detail
-    return faults.KEY_UNREADABLE, str(error)
-
-
-def _words(reason: Reason) -> str:
-    fault, detail = reason
-    return KleidiError(fault, detail).brief
 
 
 def _demand_successor(held: Opened, opened: Opened) -> None:

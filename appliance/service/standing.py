@@ -36,6 +36,17 @@ _WORST_FIRST = (
 
 
 @dataclass(frozen=True)
+class EngineStanding:
+    """How one engine stands: *keys* that are its and not destroyed, why it is *away*, and since when."""
+
+    name: str
+    remote: bool
+    keys: int
+    away: Reason | None = None
+    since: int = 0
+
+
+@dataclass(frozen=True)
 class Standing:
     """*reason* is None only when a round trip with the primary key succeeded recently.
 

@@ -53,6 +53,7 @@ class ReportReply(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
     LOSSES_FIELD_NUMBER: _builtins.int
+    ENGINES_FIELD_NUMBER: _builtins.int
     state: _builtins.str
     """OPERATIONAL, DEGRADED, STARTING, SEALED, UNPROVISIONED or FAILED."""
     reason_id: _builtins.str
@@ -86,6 +87,10 @@ class ReportReply(_message.Message):
     def losses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Loss]:
         """What was accepted as lost, oldest first; it is told for ever."""
 
+    @_builtins.property
+    def engines(self) -> _containers.RepeatedCompositeFieldContainer[Global___Engine]:
+        """What holds the keys, the primary key's first."""
+
     def __init__(
         self,
         *,
@@ -103,14 +108,52 @@ class ReportReply(_message.Message):
         reasons: _abc.Iterable[Global___Reason] | None = ...,
         refused: _abc.Iterable[Global___Refused] | None = ...,
         losses: _abc.Iterable[Global___Loss] | None = ...,
+        engines: _abc.Iterable[Global___Engine] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "generation", b"generation", "key_id", b"key_id", "keys", b"keys", "keyset", b"keyset", "lineage", b"lineage", "losses", b"losses", "protection", b"protection", "reason", b"reason", "reason_id", b"reason_id", "reasons", b"reasons", "refused", b"refused", "socket", b"socket", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "engines", b"engines", "generation", b"generation", "key_id", b"key_id", "keys", b"keys", "keyset", b"keyset", "lineage", b"lineage", "losses", b"losses", "protection", b"protection", "reason", b"reason", "reason_id", b"reason_id", "reasons", b"reasons", "refused", b"refused", "socket", b"socket", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportReply: _TypeAlias = ReportReply  # noqa: Y015
+
+@_typing.final
+class Engine(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REMOTE_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    AWAY_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    remote: _builtins.bool
+    """Whether its keys lie outside of the volume."""
+    keys: _builtins.int
+    """How many keys are its, the destroyed ones left out."""
+    since: _builtins.int
+    """Unix seconds since when it is away."""
+    @_builtins.property
+    def away(self) -> Global___Reason:
+        """What calls on it get now; empty when it serves."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        remote: _builtins.bool = ...,
+        keys: _builtins.int = ...,
+        away: Global___Reason | None = ...,
+        since: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["away", b"away"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["away", b"away", "keys", b"keys", "name", b"name", "remote", b"remote", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Engine: _TypeAlias = Engine  # noqa: Y015
 
 @_typing.final
 class Loss(_message.Message):
@@ -316,6 +359,7 @@ class Key(_message.Message):
     ADOPTED_FIELD_NUMBER: _builtins.int
     WRAPPED_FIELD_NUMBER: _builtins.int
     UNWRAPPED_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
     state: _builtins.str
     """staged, primary, retired, disabled or destroyed."""
@@ -328,6 +372,8 @@ class Key(_message.Message):
     wrapped: _builtins.int
     """How often this node used it."""
     unwrapped: _builtins.int
+    engine: _builtins.str
+    """What holds it: softhsm, transit, ..."""
     def __init__(
         self,
         *,
@@ -338,10 +384,11 @@ class Key(_message.Message):
         adopted: _builtins.bool = ...,
         wrapped: _builtins.int = ...,
         unwrapped: _builtins.int = ...,
+        engine: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adopted", b"adopted", "key_id", b"key_id", "name", b"name", "since", b"since", "state", b"state", "unwrapped", b"unwrapped", "wrapped", b"wrapped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adopted", b"adopted", "engine", b"engine", "key_id", b"key_id", "name", b"name", "since", b"since", "state", b"state", "unwrapped", b"unwrapped", "wrapped", b"wrapped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -360,6 +407,7 @@ class ChangeRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     WITHOUT_BACKUP_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
     verb: _builtins.str
     """stage, promote, rotate, retire, disable, enable, destroy or accept."""
     key: _builtins.str
@@ -377,6 +425,8 @@ class ChangeRequest(_message.Message):
     """Say what would happen and change nothing."""
     without_backup: _builtins.bool
     """Promote and rotate only: although no verified backup holds the new key."""
+    engine: _builtins.str
+    """Stage and rotate only: what is to make the new key; empty for the one that is configured."""
     def __init__(
         self,
         *,
@@ -389,10 +439,11 @@ class ChangeRequest(_message.Message):
         reason: _builtins.str = ...,
         dry_run: _builtins.bool = ...,
         without_backup: _builtins.bool = ...,
+        engine: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_stored", b"_stored", "stored", b"stored"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stored", b"_stored", "dry_run", b"dry_run", "expect_keyset", b"expect_keyset", "force", b"force", "key", b"key", "reason", b"reason", "stored", b"stored", "typed", b"typed", "verb", b"verb", "without_backup", b"without_backup"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stored", b"_stored", "dry_run", b"dry_run", "engine", b"engine", "expect_keyset", b"expect_keyset", "force", b"force", "key", b"key", "reason", b"reason", "stored", b"stored", "typed", b"typed", "verb", b"verb", "without_backup", b"without_backup"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__stored: _TypeAlias = _typing.Literal["stored"]  # noqa: Y015
     _WhichOneofArgType__stored: _TypeAlias = _typing.Literal["_stored", b"_stored"]  # noqa: Y015

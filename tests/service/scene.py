@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack
 
 from appliance.endpoint import HEALTH_NAME
 from appliance.keys.engine import SOFTHSM
+from appliance.keys.engines import Engines
 from appliance.keys.envelope import Envelope, associated_data
 from appliance.keys.keyset import Key, KeySet, KeyState
 from appliance.nodes.cluster import Cluster
@@ -38,7 +39,7 @@ from appliance.volume.ledger import Ledger
 from appliance.volume.opening import Storage
 from appliance.volume.payload import Payload
 from appliance.volume.seal import Header, seal
-from tests.fakes import FakeCipher, FakeEngine
+from tests.fakes import FakeCipher, FakeEngine, FakeRemote
 
 LINEAGE = "0123456789ab"
 LONG_SECONDS = 60.0
@@ -64,6 +65,8 @@ class Scene:
         self.admin = root / "admin" / "admin.sock"
         self.health = self.admin.with_name(HEALTH_NAME)
         self.engine = FakeEngine(waits=waits)
+        self.remote = FakeRemote()
+        self.engines = Engines.of(softhsm=self.engine, transit=self.remote)
         self.waiting_for: Refusal | None = None
         self.volume = Volume(root / "volume")
         self.custody = Custody("file", root / "etc" / "seal.key")
@@ -106,7 +109,7 @@ class Scene:
         storage = Storage(self.volume, self.custody, self.anchor, self.expected_lineage)
         ledger = Ledger(self.volume.path / "ledger.json")
         token = OpenToken(
-            storage, self.engine.alone, self.root / "memory", lambda: self.waiting_for, ledger.take_up
+            storage, self.engines, self.root / "memory", lambda: self.waiting_for, ledger.take_up
         )
         observer = LogLines()
         keeper = Keeper(
@@ -116,7 +119,7 @@ class Scene:
             queue_size=options.get("queue_size", 1024),
             probe_seconds=options.get("probe_seconds", LONG_SECONDS),
         )
-        workshop = Workshop(storage, self.engine.alone, self.root / "memory")
+        workshop = Workshop(storage, self.engines, self.root / "memory")
         operations = Operations(workshop, ledger, 0)
         changes, tripwire = Changes(keeper, operations), Tripwire(keeper)
         kms = KeyManagement(keeper, ledger, tripwire, observer)

@@ -17,6 +17,7 @@ from appliance.service.changes import Changes
 from appliance.service.keeper import Keeper
 from appliance.service.rpc import calls
 from appliance.service.rpc.transport import service
+from appliance.service.standing import Reason
 from appliance.service.tripwire import Tripwire
 from appliance.telemetry import Observer
 from appliance.volume.ledger import Ledger
@@ -69,10 +70,9 @@ class Admin:
             lineage=standing.lineage,
         )
         if standing.reason is not None:
-            detail = f" ({standing.detail})" if standing.detail else ""
-            reply.reason_id, reply.reason = standing.reason.id, f"{standing.reason}{detail}"
-        for reason, more in standing.reasons:
-            reply.reasons.add(id=reason.id, reason=f"{reason} ({more})" if more else str(reason))
+            reply.reason_id, reply.reason = standing.reason.id, _words((standing.reason, standing.detail))
+        for each in standing.reasons:
+            reply.reasons.add(id=each[0].id, reason=_words(each))
         for sort, tally in self.tripwire.tallies().items():
             reply.refused.add(sort=sort, **asdict(tally))
         if standing.keyset is not None:
@@ -81,6 +81,12 @@ class Admin:
             reply.keys.extend(self._key(key) for key in standing.keyset.keys)
             for loss in standing.losses:
                 reply.losses.add(**asdict(loss))
+            for engine in self.keeper.engines():
+                told = reply.engines.add(
+                    name=engine.name, remote=engine.remote, keys=engine.keys, since=engine.since
+                )
+                if engine.away:
+                    told.away.id, told.away.reason = engine.away[0].id, _words(engine.away)
             if covered := Coverage.of(self.verified, standing.keyset):
                 reply.backup.generation, reply.backup.verified = covered.generation, covered.unix
                 reply.backup.file = covered.file
@@ -101,6 +107,7 @@ class Admin:
             reason=request.reason,
             dry_run=request.dry_run,
             by=calls.CALLER.get(),
+            engine=request.engine,
         )
         return self.changed(await self.changes.change(command))
 
@@ -151,4 +158,10 @@ class Admin:
             adopted=key.adopted is not None,
             wrapped=use.wrapped,
             unwrapped=use.unwrapped,
+            engine=key.engine,
         )
+
+
+def _words(reason: Reason) -> str:
+    fault, detail = reason
+    return f"{fault} ({detail})" if detail else str(fault)
