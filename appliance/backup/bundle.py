@@ -20,7 +20,7 @@ from typing import Any
 from appliance import faults
 from appliance.age.key_pairs import Opener, Sealer
 from appliance.faults import KleidiError
-from appliance.keys.keyset import KeyState
+from appliance.keys.keyset import Key, KeyState
 from appliance.volume.known import NewerError
 from appliance.volume.opening import Opened, Storage
 from appliance.volume.payload import Payload, pack, unpack
@@ -118,9 +118,14 @@ def _agreed(about: dict[str, Any], payload: Payload) -> Header:
     return Header(keyset.lineage, generation)
 
 
+def alive(payload: Payload) -> tuple[Key, ...]:
+    """The keys that it can still decrypt with: of a destroyed one only the tombstone is left."""
+    return tuple(key for key in payload.keyset.keys if key.state is not KeyState.DESTROYED)
+
+
 def held(payload: Payload) -> tuple[str, ...]:
-    """The ids of the keys that it can still decrypt with: of a destroyed one only the tombstone is left."""
-    return tuple(key.id for key in payload.keyset.keys if key.state is not KeyState.DESTROYED)
+    """The ids of those that are alive."""
+    return tuple(key.id for key in alive(payload))
 
 
 def _sums(files: Mapping[str, bytes]) -> bytes:

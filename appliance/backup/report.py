@@ -4,11 +4,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Self
 
 from appliance import screen
-from appliance.backup.bundle import held
-from appliance.backup.verify import Comparison
+from appliance.backup.verify import Comparison, Examination
 from appliance.documents import Document
-from appliance.volume.payload import Payload
-from appliance.volume.seal import Header
 
 
 @dataclass(frozen=True)
@@ -59,15 +56,24 @@ class _Opened(_Told):
         "whether this node's volume remembers that it was verified; null where that was not tried",
     ]
 
-    @classmethod
-    def of(cls, file: str, header: Header, payload: Payload, recorded: bool | None, **more: Any) -> Self:  # noqa: ANN401
-        keyset = payload.keyset
-        keys = [BundleKey(key.name, key.id, str(key.state)) for key in keyset.keys]
-        proved = len(held(payload))
-        return cls(file, header.lineage, header.generation, keyset.hash, keys, proved, recorded, **more)
+    needs: Annotated[
+        dict[str, str], "what its keys need that is not in it, by the engine's name; empty of SoftHSM's"
+    ]
+    unproved: Annotated[dict[str, str], "engines that could not be asked whether their keys work, and why"]
 
-    def _proved(self) -> str:
-        return f"verified {self.verified} {'key' if self.verified == 1 else 'keys'}"
+    @classmethod
+    def of(cls, file: str, found: Examination, recorded: bool | None, **more: Any) -> Self:  # noqa: ANN401
+        header, keyset = found.header, found.payload.keyset
+        keys = [BundleKey(key.name, key.id, str(key.state)) for key in keyset.keys]
+        told = (header.lineage, header.generation, keyset.hash, keys, found.proved, recorded)
+        return cls(file, *told, dict(found.needs), dict(found.unproved), **more)
+
+    def _proved(self) -> list[str]:
+        return [
+            f"verified {self.verified} {'key' if self.verified == 1 else 'keys'}",
+            *(f"opens nothing without {needed}" for needed in self.needs.values()),
+            *(f"not verified: the keys of {engine} ({why})" for engine, why in self.unproved.items()),
+        ]
 
 
 @dataclass(frozen=True)
@@ -86,10 +92,12 @@ class Examined(_Opened):
     @property
     def well(self) -> bool:
         """Whether it could bring back everything it was held against."""
-        return not self.missing and (self.live is None or self.live.verdict == "MATCHES")
+        return (
+            not self.missing and not self.unproved and (self.live is None or self.live.verdict == "MATCHES")
+        )
 
     def to_text(self, columns: int = screen.ENDLESS) -> str:
-        lines = [self._what(), self._proved()]
+        lines = [self._what(), *self._proved()]
         if self.live:
             lines.append(self.live.to_text())
         if self.stored is not None and self.missing is not None:
@@ -122,4 +130,4 @@ class Restored(_Opened):
         what = self._what(dry_run=self.dry_run)
         if self.aside:
             what = what.replace(self.verb, "unpacked", 1)
-        return screen.wrapped([what, self._proved(), *self.warnings], columns)
+        return screen.wrapped([what, *self._proved(), *self.warnings], columns)

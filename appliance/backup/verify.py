@@ -7,8 +7,8 @@ from typing import Annotated
 
 from appliance import faults
 from appliance.age.key_pairs import Opener
-from appliance.backup.bundle import held, open_bundle
-from appliance.faults import KleidiError
+from appliance.backup.bundle import alive, held, open_bundle
+from appliance.faults import Kind, KleidiError
 from appliance.keys.engines import Engines
 from appliance.keys.keyset import KeyState
 from appliance.volume import memory
@@ -17,17 +17,44 @@ from appliance.volume.seal import Header
 from appliance.volume.trial import prove
 
 
-def examine(data: bytes, opener: Opener, engines: Engines, memory_dir: Path) -> tuple[Header, Payload]:
-    """What a bundle holds, every key of it proved by its known answer. Raises E-BACKUP-…, E-MEMORY-…."""
+@dataclass(frozen=True)
+class Examination:
+    """What a bundle holds, and what it cannot hold.
+
+    *needs* is what its keys need that is not in it, in words by the engine's name; *unproved*, why a remote
+    engine could not be asked whether its keys work.
+    """
+
+    header: Header
+    payload: Payload
+    needs: Mapping[str, str]
+    unproved: Mapping[str, str]
+
+    @property
+    def proved(self) -> int:
+        """How many keys were tried, and work."""
+        return len([key for key in alive(self.payload) if key.engine not in self.unproved])
+
+
+def examine(data: bytes, opener: Opener, engines: Engines, memory_dir: Path) -> Examination:
+    """Prove every key in a bundle by its known answer. Raises E-BACKUP-…, E-MEMORY-…."""
     header, payload = open_bundle(data, opener)
+    unproved: dict[str, str] = {}
     with memory.room(memory_dir) as scratch:
-        try:
-            prove(engines, scratch, payload.engines, payload.keyset)
-        except KleidiError as error:
-            if error.fault is not faults.TRIAL_FAILED:
-                raise
-            raise KleidiError(faults.BACKUP_INCOMPLETE, error.detail) from error
-    return header, payload
+        for name, state in payload.engines.items():
+            try:
+                prove(engines, scratch, {name: state}, payload.keyset)
+            except KleidiError as error:
+                if engines[name].remote and error.fault.kind is Kind.DEGRADED:
+                    unproved[name] = error.brief
+                elif error.fault is faults.TRIAL_FAILED:
+                    raise KleidiError(faults.BACKUP_INCOMPLETE, error.detail) from error
+                else:
+                    raise
+    needs = {
+        name: needed for name, state in payload.engines.items() if (needed := engines[name].needs(state))
+    }
+    return Examination(header, payload, needs, unproved)
 
 
 @dataclass(frozen=True)

@@ -120,18 +120,19 @@ def restore(
     hardening.shut()
     settings, data = load(), directory.take(file)
     key = opener(data, identity=identity, ask=passphrase, file=passphrase_file)
-    header, payload = examine(data, key, assembly.engines(settings), settings.memory_dir)
+    found = examine(data, key, assembly.engines(settings), settings.memory_dir)
+    header, payload = found.header, found.payload
     if aside is not None:
         if not dry_run:
             lay_aside(unpacked(data, key), aside)
             typer.echo(f"WARNING: whoever reads {aside} has every key. Remove it: rm -r {aside}", err=True)
-        _tell(Restored.of(str(aside), header, payload, None, aside=True, dry_run=dry_run), output)
+        _tell(Restored.of(str(aside), found, None, aside=True, dry_run=dry_run), output)
         return
     restorer = assembly.restorer(settings)
     done = restorer.run(header, payload, source=file.name, dry_run=dry_run)
     recorded = bundle_source.record(settings, header, payload, file) if done else None
     warnings = done.said if done else [str(fault) for fault in restorer.warnings(header, payload)]
-    told = Restored.of(str(file), header, payload, recorded, warnings=list(warnings), dry_run=dry_run)
+    told = Restored.of(str(file), found, recorded, warnings=list(warnings), dry_run=dry_run)
     _tell(told, output)
 
 

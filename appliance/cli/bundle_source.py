@@ -29,6 +29,9 @@ class Made:
     data: bytes
 
 
+_NOT_RECORDED = "not recorded: there is no volume here that these keys belong to"
+
+
 def make(settings: Settings, seal_for: Sealer, reason: str, *, dry_run: bool) -> Made:
     """A bundle for *seal_for*. A passphrase stays in this process: the server encrypts to a key of ours."""
     if isinstance(seal_for, Recipients):
@@ -79,19 +82,20 @@ def verify(
     Of *stored*, objects by key id, it tells those that no key of it opens. That it was verified is recorded
     on this node's volume when that is of its lineage. Raises E-BACKUP-…, E-MEMORY-…; with *live* E-SERVER-….
     """
-    header, payload = examine(data, key, assembly.engines(settings), settings.memory_dir)
+    found = examine(data, key, assembly.engines(settings), settings.memory_dir)
+    header, payload = found.header, found.payload
     lacking = None if stored is None else missing(payload, stored)
     compared = _compared(settings, payload) if live else None
-    recorded = record(settings, header, payload, file)
+    # What could not be tried is no backup that anything may rest on.
+    recorded = not found.unproved and record(settings, header, payload, file)
     return Examined.of(
         str(file),
-        header,
-        payload,
+        found,
         recorded,
         live=compared,
         stored=stored,
         missing=lacking,
-        remarks=[] if recorded else ["not recorded: there is no volume here that these keys belong to"],
+        remarks=[] if recorded or found.unproved else [_NOT_RECORDED],
     )
 
 

@@ -23,11 +23,11 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def restored(house: House, engine: SoftHsmEngine) -> Opened:
     identity = Identities.parse((GOLDEN / "TEST-ONLY-identity.txt").read_text())
-    header, payload = examine(
+    found = examine(
         (GOLDEN / "bundle-v1.age").read_bytes(), identity, Engines.of(softhsm=engine), house.memory
     )
     restorer = Restorer(house.committer(engine), allow_unmounted=True, by="0:1")
-    done = restorer.run(header, payload, source="golden", dry_run=False)
+    done = restorer.run(found.header, found.payload, source="golden", dry_run=False)
     assert done is not None
     return done.opened
 
@@ -50,6 +50,6 @@ def test_a_bundle_of_the_restored_volume_holds_the_same_keys(house: House, engin
     own = Identities.generate()
     again = make(opened.payload, opened.header, own.recipients)
     assert (
-        examine(again, own, Engines.of(softhsm=engine), house.memory)[1].keyset.hash
+        examine(again, own, Engines.of(softhsm=engine), house.memory).payload.keyset.hash
         == opened.payload.keyset.hash
     )

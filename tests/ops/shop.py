@@ -56,13 +56,16 @@ class Clocks(Ledger):
 class Shop:
     """Provisioned: one key, the primary one. Each command takes the lock and opens the volume, as the CLI."""
 
-    def __init__(self, house: House, engine: FakeEngine | SoftHsmEngine) -> None:
+    def __init__(
+        self, house: House, engine: FakeEngine | SoftHsmEngine, engines: Engines | None = None
+    ) -> None:
+        """*engine* is SoftHSM's or stands for it; *engines* are all that there are, when it is not alone."""
         self.house, self.engine = house, engine
         house.provisioner(engine).run()
         self.storage = house.storage()
         self.clocks = Clocks(house.volume / "ledger.json")
         self.audit = AuditLog(house.volume / "audit.jsonl")
-        workshop = Workshop(self.storage, Engines.of(softhsm=engine), house.memory)
+        workshop = Workshop(self.storage, engines or Engines.of(softhsm=engine), house.memory)
         self.operations = Operations(workshop, self.clocks, WAIT_SECONDS)
 
     def run(self, verb: Verb, key: str = "", **options: object) -> Outcome:
