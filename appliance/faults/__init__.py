@@ -18,3 +18,4 @@ from appliance.faults.serving import *
 from appliance.faults.calls import *
 from appliance.faults.changes import *
 from appliance.faults.surroundings import *
+from appliance.faults.transit import *
