@@ -12,6 +12,7 @@ from appliance.endpoint import HEALTH_NAME, KMS_SOCKET, socket_path
 from appliance.faults import KleidiError
 from appliance.keys.key_id import LINEAGE
 from appliance.provision.plan import Policy
+from appliance.settings.transit import TransitSettings
 from appliance.settings.values import (
     AbsolutePath,
     Count,
@@ -29,8 +30,8 @@ from appliance.slots import BY_ITSELF
 PREFIX = "KLEIDI_"
 
 
-class Settings(BaseSettings):
-    """Arguments are what the file says; the environment wins over them. No setting holds a secret."""
+class _Own(BaseSettings):
+    """All but those of an engine out of the house."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
@@ -87,6 +88,10 @@ class Settings(BaseSettings):
         "kleidi",
         pattern=r"^[^:\s\pC]{1,100}$",
         description="The provider's `name` in the EncryptionConfiguration; part of every stored object.",
+    )
+    engine: Literal["softhsm", "transit", "pkcs11"] = Field(
+        "softhsm",
+        description="Who makes new keys; those that there are stay where they are, and are served beside.",
     )
     softhsm_module: AbsolutePath | None = Field(
         None, description="libsofthsm2.so, where it is not in one of the usual places."
@@ -216,3 +221,13 @@ class Settings(BaseSettings):
     @property
     def socket_gid(self) -> int | None:
         return None if self.socket_group is None else gid(self.socket_group)
+
+
+class Settings(TransitSettings, _Own):
+    """Arguments are what the file says; the environment wins over them. No setting holds a secret."""
+
+    @model_validator(mode="after")
+    def _engine_is_told(self) -> Self:
+        if self.engine == "transit" and not self.transit_addresses:
+            raise ValueError("KLEIDI_ENGINE=transit needs KLEIDI_TRANSIT_ADDRESSES")
+        return self

@@ -17,7 +17,14 @@ from appliance.nodes.invitation import Invitations
 from appliance.settings import CONFIG_FILE, PREFIX, Settings, load
 from appliance.telemetry import NOBODY
 
-NUMBERS = ["CALL_SECONDS", "QUEUE_SIZE", "PROBE_SECONDS", "INVITATION_HOURS", "DESTROY_WAIT_HOURS"]
+NUMBERS = [
+    "CALL_SECONDS",
+    "QUEUE_SIZE",
+    "PROBE_SECONDS",
+    "INVITATION_HOURS",
+    "TRANSIT_LANES",
+    "DESTROY_WAIT_HOURS",
+]
 PATHS = [
     "VOLUME_DIR",
     "MEMORY_DIR",
@@ -27,6 +34,12 @@ PATHS = [
     "ADMIN_SOCKET",
     "SOFTHSM_MODULE",
     "BACKUP_DIR",
+    "TRANSIT_CA_FILE",
+    "TRANSIT_TOKEN_FILE",
+    "TRANSIT_ROLE_ID_FILE",
+    "TRANSIT_SECRET_ID_FILE",
+    "TRANSIT_CERT_FILE",
+    "TRANSIT_KEY_FILE",
 ]
 
 

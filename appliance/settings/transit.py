@@ -1,0 +1,126 @@
+"""The settings of keys in a Transit server: where it is, which key, and how this node logs in."""
+
+import re
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings
+
+from appliance.settings.values import AbsolutePath, Count
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9a-f:.]{2,45}")
+_PART = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}"
+_PATH = rf"^{_PART}(/{_PART}){{0,7}}$"
+# Which files a way to log in reads; no other may be set, or it would be thought to be in use.
+_FILES = {
+    "token": ("token_file",),
+    "approle": ("role_id_file", "secret_id_file"),
+    "cert": ("cert_file", "key_file"),
+}
+_NOT_OFFERED = {
+    "kubernetes": "kubernetes is not offered: the server would ask this API server about our token, which "
+    "cannot answer before we do; use approle or cert",
+    "jwt": "jwt is not offered yet; use approle or cert",
+}
+
+
+class TransitSettings(BaseSettings):
+    """All of them may be left out: then keys in Transit are known and out of reach."""
+
+    transit_addresses: str | None = Field(
+        None,
+        description="The Transit servers (Vault, OpenBao) of engine `transit`, `https://host:8200`, "
+        "separated by commas or blanks; the next one is asked as soon as one does not answer.",
+    )
+    transit_ca_file: AbsolutePath | None = Field(
+        None,
+        description="The CA certificates that their certificates are verified by; by default the system's.",
+    )
+    transit_server_name: str | None = Field(
+        None, description="The name in their certificates, where it is not the host of the address."
+    )
+    transit_namespace: str | None = Field(
+        None, pattern=_PATH, description="The namespace, where there is one."
+    )
+    transit_mount: str = Field(
+        "transit", pattern=_PATH, description="Where the Transit secrets engine is mounted."
+    )
+    transit_key: str = Field(
+        "kleidi", pattern=f"^{_PART}$", description="The Transit key that new keys are of."
+    )
+    transit_auth: str = Field(
+        "token",
+        description="How this node logs in: `token`, a file that an agent keeps current; `approle`; or "
+        "`cert`, a TLS certificate.",
+    )
+    transit_auth_mount: str | None = Field(
+        None, pattern=_PATH, description="Where that auth method is mounted; by default under its own name."
+    )
+    transit_token_file: AbsolutePath | None = Field(None, description="The token of auth `token`.")
+    transit_role_id_file: AbsolutePath | None = Field(None, description="The role id of auth `approle`.")
+    transit_secret_id_file: AbsolutePath | None = Field(
+        None, description="The secret id of auth `approle`, without a limit of uses; others must not read it."
+    )
+    transit_role: str | None = Field(
+        None, pattern=f"^{_PART}$", description="The role of auth `cert`; by default the first that fits."
+    )
+    transit_cert_file: AbsolutePath | None = Field(
+        None, description="The client certificate of auth `cert`; read at each login."
+    )
+    transit_key_file: AbsolutePath | None = Field(
+        None, description="Its private key; others must not read it."
+    )
+    transit_lanes: Count = Field(
+        16, ge=1, le=64, description="How many calls may wait for Transit at a time."
+    )
+
+    @field_validator("transit_addresses")
+    @classmethod
+    def _are_addresses(cls, value: str | None) -> str | None:
+        found = [_address(each) for each in (value or "").replace(",", " ").split()]
+        if len(set(found)) < len(found):
+            raise ValueError("names one server twice")
+        return " ".join(found) or None
+
+    @field_validator("transit_server_name")
+    @classmethod
+    def _is_host(cls, value: str | None) -> str | None:
+        if value is not None and not _HOST.fullmatch(value):
+            raise ValueError("is not a host's name")
+        return value
+
+    @field_validator("transit_auth")
+    @classmethod
+    def _is_offered(cls, value: str) -> str:
+        if value not in _FILES:
+            raise ValueError(_NOT_OFFERED.get(value, f"must be {', '.join(_FILES)}"))
+        return value
+
+    @model_validator(mode="after")
+    def _transit_agrees(self) -> Self:
+        wanted = _FILES[self.transit_auth]
+        for auth, names in _FILES.items():
+            for name in names:
+                given = getattr(self, f"transit_{name}") is not None
+                if given and auth != self.transit_auth:
+                    raise ValueError(
+                        f"KLEIDI_TRANSIT_{name.upper()} contradicts KLEIDI_TRANSIT_AUTH={self.transit_auth}"
+                    )
+                if self.transit_addresses and name in wanted and not given:
+                    raise ValueError(
+                        f"KLEIDI_TRANSIT_AUTH={self.transit_auth} needs KLEIDI_TRANSIT_{name.upper()}"
+                    )
+        return self
+
+
+def _address(text: str) -> str:
+    """`https://host:port`, whatever is left out of it. Raises ValueError."""
+    parts = urlsplit(text)
+    if parts.scheme == "http":
+        raise ValueError("http:// would show the token to the network; it must be https://")
+    extra = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme != "https" or extra or not _HOST.fullmatch(parts.hostname or ""):
+        raise ValueError("is not like https://vault.example.com:8200")
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"https://{host}:{parts.port or 8200}"
