@@ -20,6 +20,8 @@ ONE_WAY = "Data flows one way through the appliance"
 PKCS11 = "Only softhsm speaks PKCS#11"
 SOFTHSM = "Only its engine knows softhsm"
 ENGINE = "Only the assembly knows the engines"
+HTTP = "Only Transit calls out by HTTP"
+TLS = "Only who meets a certificate knows TLS"
 GRPC = "Only the ends of a wire speak gRPC"
 PROTOBUF = "Only who reads foreign bytes knows Protobuf"
 ADMIN = "Only server and client know the admin service"
@@ -38,6 +40,8 @@ BREACHES = [
     ("appliance/ops/advice.py", "softhsm", {SOFTHSM}),
     ("appliance/cli/keys.py", "softhsm", {SOFTHSM}),
     ("appliance/cli/keys.py", "appliance.engines", {ENGINE}),
+    ("appliance/cli/keys.py", "http.client", {HTTP}),
+    ("appliance/cli/keys.py", "ssl", {TLS}),
     ("appliance/cli/keys.py", "grpc", {GRPC}),
     ("appliance/service/keeper.py", "grpc", {GRPC}),
     ("appliance/cli/keys.py", "google.protobuf.message", {PROTOBUF}),

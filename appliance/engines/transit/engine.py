@@ -1,0 +1,254 @@
+"""The engine: keys are versions of Transit keys, taken up one by one; no key is ever on this node."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from appliance import faults
+from appliance.engines.transit.access import Access
+from appliance.engines.transit.answers import CallError, Outcome
+from appliance.engines.transit.client import Client
+from appliance.engines.transit.held import Held, Taken
+from appliance.engines.transit.key import OVERHEAD, Keys, Version
+from appliance.engines.transit.known import KnownAnswers
+from appliance.engines.transit.metadata import Metadata
+from appliance.engines.transit.session import Session
+from appliance.faults import Fault, KleidiError
+from appliance.keys import key_id
+from appliance.keys.engine import AwayError, EngineState, LostError, Made, OffError, TamperedError
+from appliance.keys.envelope import TAG_SIZE
+
+# Of a whole call: below KLEIDI_CALL_SECONDS, which is below the API server's three.
+CALL_SECONDS = 2.0
+PRINT_INPUT = b"kleidi/fingerprint-source/v1"
+_LINEAGE_INPUT = b"kleidi/lineage/v1"
+_LINEAGE_DIGITS = 12
+
+
+class TransitEngine:
+    """Built without an address it holds nothing and reaches nobody, and says so at every call."""
+
+    def __init__(self, access: Access, call_seconds: float = CALL_SECONDS) -> None:
+        self.access = access
+        self.client = Client(access)
+        session = Session(access, self.client, call_seconds)
+        self.keys = Keys(self.client, session, call_seconds)
+        self._known = KnownAnswers(self.keys)
+        self._held = Held()
+
+    @property
+    def lanes(self) -> int:
+        return self.access.lanes
+
+    def open(self, directory: Path, state: EngineState) -> None:  # noqa: ARG002  nothing lies in files
+        self.close()
+        try:
+            self._held = Held.of(state)
+        except ValueError as error:
+            raise KleidiError(faults.TOKEN_LOST, "what the seal keeps for Transit is damaged") from error
+
+    def close(self) -> None:
+        self._held = Held()
+        self.client.close()
+
+    def wrap(self, key: str, plaintext: bytes, aad: bytes) -> bytes:
+        if not plaintext:
+            raise ValueError("there is no plaintext")
+        if not aad:
+            raise ValueError("there is no additional data")
+        version, _ = self._find(key)
+        if not version.bound:
+            raise ValueError("a key without associated data only unwraps")
+        with self.as_engine():
+            return self.keys.encrypt(version, plaintext, aad)
+
+    def unwrap(self, key: str, body: bytes, aad: bytes) -> bytes:
+        if len(body) <= TAG_SIZE:
+            raise ValueError("the body is no longer than a tag")
+        if not aad:
+            raise ValueError("there is no additional data")
+        version, taken = self._find(key)
+        if len(body) <= OVERHEAD:
+            raise TamperedError("there is no room for a nonce")
+        with self.as_engine():
+            try:
+                return self.keys.decrypt(version, body, aad if version.bound else None)
+            except CallError as error:
+                # The one refusal that two things mean: other data, or another key under the same name.
+                if error.outcome is not Outcome.TAG or self._known.opens(version, taken.answer):
+                    raise
+            raise OffError(faults.TRANSIT_KEY_OTHER, str(version))
+
+    def make(self, scratch: Path, state: EngineState, wish: str) -> Made:  # noqa: ARG002  the server names it
+        """Take up the key's latest version, unless it was taken up before; none is made.
+
+        Raises KleidiError.
+        """
+        held, mount, key = _held(state), self.access.mount, self.access.key
+        with self._as_kleidi():
+            told = self._fit(mount, key)
+            taken = held.numbers(mount, key)
+            if told.latest in taken:
+                self._compare(held, Version(mount, key, told.latest))
+            if told.latest in taken or told.latest < max(taken, default=0):
+                raise KleidiError(faults.TRANSIT_ROTATE_FIRST, f"{mount}/{key}, latest version {told.latest}")
+            return self._take(held, Version(mount, key, told.latest), told)
+
+    def find(self, state: EngineState, fingerprint: str) -> Made | None:
+        """The configured key's version with that *fingerprint*, which another node took up and we did not.
+
+        Raises AwayError and OffError, as unwrap does; KleidiError for a key that is unfit.
+        """
+        held, mount, key = _held(state), self.access.mount, self.access.key
+        with self.as_engine():
+            told = self._fit(mount, key)
+            taken = held.numbers(mount, key)
+            for number in range(told.latest, told.lowest_named - 1, -1):
+                version = Version(mount, key, number)
+                if number not in taken and self._fingerprint(version) == fingerprint:
+                    return self._take(held, version, told)
+        return None
+
+    def adopt(self, state: EngineState, mount: str, key: str, number: int) -> Made:
+        """Take up a version with which another plugin encrypted without associated data; it only unwraps."""
+        held, version = _held(state), Version(mount, key, number, bound=False)
+        if version in held.versions:
+            raise KleidiError(faults.KEY_ADOPTED_ALREADY, str(version))
+        with self._as_kleidi():
+            answer = self.keys.encrypt(version, key_id.PROBE_PLAINTEXT, None)
+            source = self.keys.hmac(version, PRINT_INPUT)
+        return Made(held.with_one(version, Taken(source, answer)).state, str(version), answer, source)
+
+    def rotate(self) -> int:
+        """Let the server make a new version of the configured key; its number. Needs an operator's token."""
+        mount, key = self.access.mount, self.access.key
+        with self._as_kleidi():
+            self.keys.rotate(mount, key)
+            return self._told(mount, key).latest
+
+    def destroy(self, scratch: Path, state: EngineState, object_id: str) -> EngineState:  # noqa: ARG002
+        """The version stays at the server, where other nodes may need it: trimming it is the operator's."""
+        held = _held(state)
+        version = next((each for each in held.live() if str(each) == object_id), None)
+        if version is None:
+            raise KleidiError(faults.TRIAL_FAILED, "no such key")
+        return held.without(version).state
+
+    def prove(self, scratch: Path, state: EngineState, known_answers: Mapping[str, bytes]) -> None:  # noqa: ARG002
+        held = _held(state)
+        listed = {str(version): version for version in held.live()}
+        if listed.keys() != known_answers.keys():
+            raise KleidiError(faults.TRIAL_FAILED, "the keys are not the ones that are listed")
+        if not listed:
+            return
+        with self._as_kleidi():
+            wrong = self._known.strangers({listed[name]: answer for name, answer in known_answers.items()})
+        if wrong:
+            raise KleidiError(faults.TRIAL_FAILED, ", ".join(map(str, wrong)))
+
+    def needs(self, state: EngineState) -> str:
+        return _held(state).needs()
+
+    def inspect(self) -> Mapping[Fault, str]:
+        """One look at each key that is held, and at the configured one. Raises like wrap."""
+        found: dict[Fault, list[str]] = {}
+        live = self._held.live()
+        configured = self.access.mount, self.access.key
+        with self.as_engine():
+            for mount, key in dict.fromkeys([*((each.mount, each.key) for each in live), configured]):
+                numbers = {each.number for each in live if (each.mount, each.key) == (mount, key)}
+                told = self._told(mount, key)
+                warnings = [*told.warnings()]
+                if numbers and min(numbers) < told.min_decryption:
+                    warnings.append((faults.TRANSIT_MINIMUM, f"min_decryption_version {told.min_decryption}"))
+                if numbers and max(numbers) < told.min_encryption:
+                    warnings.append((faults.TRANSIT_MINIMUM, f"min_encryption_version {told.min_encryption}"))
+                ever = self._held.numbers(mount, key)
+                if (mount, key) == configured and ever and told.latest > max(ever):
+                    warnings.append((faults.TRANSIT_NEWER, f"version {told.latest}, taken up {max(ever)}"))
+                for fault, detail in warnings:
+                    found.setdefault(fault, []).append(f"{mount}/{key}: {detail}")
+            if self.keys.upserts(self.access.mount):
+                found[faults.TRANSIT_UPSERT] = [self.access.mount]
+        return {fault: "; ".join(details) for fault, details in found.items()}
+
+    def _find(self, key: str) -> tuple[Version, Taken]:
+        for version, taken in self._held.versions.items():
+            if str(version) == key and not taken.destroyed:
+                return version, taken
+        raise LostError("no such key")
+
+    def _fit(self, mount: str, key: str) -> Metadata:
+        told = self._told(mount, key)
+        if told.unfit:
+            raise KleidiError(faults.TRANSIT_KEY_UNFIT, f"{mount}/{key}: {', '.join(told.unfit)}")
+        return told
+
+    def _told(self, mount: str, key: str) -> Metadata:
+        return self.keys.metadata(mount, key)
+
+    def _compare(self, held: Held, version: Version) -> None:
+        """A version number that was seen before may be another key's by now: re-created, or restored."""
+        if self.keys.hmac(version, PRINT_INPUT) != held.versions[version].print_source:
+            raise KleidiError(faults.TRANSIT_KEY_OTHER, str(version))
+
+    def _fingerprint(self, version: Version) -> str:
+        return key_id.fingerprint(self.keys.hmac(version, PRINT_INPUT))
+
+    def _take(self, held: Held, version: Version, told: Metadata) -> Made:
+        """The version as a key of ours."""
+        answer = self.bound_answer(version)
+        source = self.keys.hmac(version, PRINT_INPUT)
+        state = held.with_one(version, Taken(source, answer)).state
+        return Made(state, str(version), answer, source, self._lineage(version, told))
+
+    def bound_answer(self, version: Version) -> bytes:
+        """The known answer of a version that has shown that it binds to its associated data."""
+        answer = self.keys.encrypt(version, key_id.PROBE_PLAINTEXT, key_id.PROBE_AAD)
+        if self.keys.decrypt(version, answer, key_id.PROBE_AAD) != key_id.PROBE_PLAINTEXT:
+            raise CallError(Outcome.SHAPE, "it does not give back what it took")
+        try:
+            self.keys.decrypt(version, answer, None)
+        except CallError as error:
+            if error.outcome is not Outcome.TAG:
+                raise
+        else:
+            raise CallError(Outcome.OTHER, "associated data is not bound")
+        return answer
+
+    def _lineage(self, version: Version, told: Metadata) -> str:
+        """Drawn from the first version, which all nodes find the same whichever they take up.
+
+        HMAC refuses a version below a minimum, so once version 1 is excluded it is the lowest one that is
+        left: nodes that begin on both sides of that moment are told apart, and must join.
+        """
+        first = Version(version.mount, version.key, min(told.lowest_named, version.number))
+        return self.keys.hmac(first, _LINEAGE_INPUT).hex()[:_LINEAGE_DIGITS]
+
+    @contextmanager
+    def as_engine(self) -> Iterator[None]:
+        """What can go wrong at the server, in the words of the port."""
+        if not self.client.nodes:
+            raise AwayError(faults.TRANSIT_UNSET)
+        try:
+            yield
+        except CallError as error:
+            raise error.as_engine() from None
+
+    @contextmanager
+    def _as_kleidi(self) -> Iterator[None]:
+        """The same for an operator's command."""
+        try:
+            with self.as_engine():
+                yield
+        except (AwayError, OffError) as error:
+            raise KleidiError(error.fault, error.detail) from None
+        except TamperedError:
+            raise KleidiError(faults.TRANSIT_ANSWER, "it does not open what it closed") from None
+
+
+def _held(state: EngineState) -> Held:
+    try:
+        return Held.of(state)
+    except ValueError as error:
+        raise KleidiError(faults.TRIAL_FAILED, "what the seal keeps for Transit is damaged") from error
