@@ -20,6 +20,7 @@ from appliance.cli import (
     serve,
     slots,
     status,
+    transit,
     unseal,
     usage,
     version,
@@ -52,6 +53,7 @@ app.command(panel=LOOK)(version.version)
 app.add_typer(keys.app, name="key", rich_help_panel=KEYS)
 app.add_typer(backups.app, name="backup", rich_help_panel=KEYS)
 app.add_typer(slots.app, name="slot", rich_help_panel=KEYS)
+app.add_typer(transit.app, name="transit", rich_help_panel=KEYS)
 app.command(panel=KEYS)(unseal.unseal)
 app.command(panel=KEYS)(adopt.adopt)
 app.add_typer(anchor.app, name="anchor", rich_help_panel=KEYS)

@@ -50,6 +50,15 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "kleidi slot remove passphrase --dry-run",
         "kleidi slot remove passphrase --reason 'handed over'",
     ),
+    "transit policy": (
+        "kleidi transit policy | bao policy write kleidi -",
+        "kleidi transit policy >kleidi.hcl",
+    ),
+    "transit check": ("kleidi transit check", "kleidi transit check -o json"),
+    "transit rotate": (
+        "kleidi transit rotate --token-file token",
+        "kleidi transit rotate --token-file token -o json",
+    ),
     "unseal": ("kleidi unseal --passphrase", "kleidi unseal --identity identity.txt"),
     "adopt": (
         "kleidi adopt tokens/ --pin-file pin --dry-run",

@@ -14,6 +14,7 @@ from appliance.cli.audit import Tail, Verification
 from appliance.cli.ending import Refused
 from appliance.cli.nodes import Invitation
 from appliance.cli.slots import SlotList
+from appliance.cli.transit import TransitCheck, TransitRotated
 from appliance.cli.version import Version
 from appliance.client.keys import KeyCheck, KeyList
 from appliance.client.report import Changed, Report
@@ -34,6 +35,8 @@ DOCUMENTS: tuple[type[Document], ...] = (
     Known,
     Verification,
     Tail,
+    TransitCheck,
+    TransitRotated,
     Version,
     Refused,
 )
