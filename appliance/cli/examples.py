@@ -51,7 +51,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "kleidi slot remove passphrase --reason 'handed over'",
     ),
     "transit policy": (
-        "kleidi transit policy | bao policy write kleidi -",
+        "kleidi transit policy | bao policy write kms -",
         "kleidi transit policy >kleidi.hcl",
     ),
     "transit check": ("kleidi transit check", "kleidi transit check -o json"),

@@ -141,6 +141,9 @@ class Node:
     def seal(self) -> None:
         self.api("PUT", "sys/seal")
 
+    def step_down(self) -> None:
+        self.api("PUT", "sys/step-down")
+
     def wait_active(self) -> None:
         eventually(lambda: self.health() == 200, within=_START_SECONDS, explain=self.log, pause=0.05)
 
@@ -166,7 +169,8 @@ class Node:
         os.kill(self.pid, signal.SIGSTOP)
 
     def cont(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
+        if self._process is not None and self._process.poll() is None:
+            os.kill(self.pid, signal.SIGCONT)
 
     def end(self) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -271,7 +275,10 @@ class Cluster:
 
     def leader(self) -> Node:
         def found() -> list[Node]:
-            return [node for node in self.nodes if node.health() == 200]
+            leading = [node for node in self.nodes if node.health() == 200]
+            # One that was stopped believes for a moment that it still leads: who does can write.
+            policy = {"policy": 'path "nothing" { capabilities = ["deny"] }'}
+            return [node for node in leading if node.ask("PUT", "sys/policies/acl/leads", policy)[0] < 300]
 
         return eventually(found, within=_START_SECONDS, pause=0.05)[0]
 

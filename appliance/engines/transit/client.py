@@ -98,21 +98,14 @@ class Client:
         attempt = min(until, time.monotonic() + ATTEMPT_SECONDS)
         try:
             status, data = self._attempt(node, request, attempt)
+        except (TrustError, OSError, http.client.HTTPException, ValueError) as error:
+            failure = _failure(error)
+        else:
             return status, parsed(data)
-        except TrustError as error:
-            raise CallError(Outcome.TLS, str(error)) from None
-        except ssl.SSLCertVerificationError as error:
-            raise CallError(Outcome.TLS, words(error)) from None
-        except OSError as error:
+        if failure.outcome is Outcome.AWAY:
             node.empty()
-            raise CallError(Outcome.AWAY, words(error)) from None
-        except http.client.IncompleteRead:
-            raise CallError(Outcome.AWAY, "the answer broke off") from None
-        except LargeError as error:
-            raise CallError(Outcome.SHAPE, str(error)) from None
-        except (http.client.HTTPException, ValueError):
-            # Its text may quote what was sent to us, so it is not told on.
-            raise CallError(Outcome.SHAPE, "it is not HTTP") from None
+        # Raised out here, so that the error in whose text a stranger may quote our token is not its context.
+        raise failure
 
     def close(self) -> None:
         """Give up all connections; a later call opens new ones."""
@@ -165,6 +158,19 @@ class Client:
         with self._lock:
             if self._preferred == number:
                 self._preferred = (number + 1) % len(self.nodes)
+
+
+def _failure(error: Exception) -> CallError:
+    """Of a node from which nothing came that could be judged."""
+    if isinstance(error, TrustError):
+        return CallError(Outcome.TLS, str(error))
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return CallError(Outcome.TLS, words(error))
+    if isinstance(error, http.client.IncompleteRead):
+        return CallError(Outcome.AWAY, "the answer broke off")
+    if isinstance(error, OSError):
+        return CallError(Outcome.AWAY, words(error))
+    return CallError(Outcome.SHAPE, "too large" if isinstance(error, LargeError) else "it is not HTTP")
 
 
 def _worst(failures: Mapping[str, CallError]) -> CallError:

@@ -104,6 +104,8 @@ class Connection:
             data = response.read(LARGEST_BODY + 1)
             if len(data) > LARGEST_BODY:
                 raise LargeError("the answer is too large")
+            if response.length:  # what is still to come, where it was told
+                raise http.client.IncompleteRead(b"", response.length)
             status, closes = response.status, response.will_close
         self.used, self.fresh = time.monotonic(), False
         if closes:
