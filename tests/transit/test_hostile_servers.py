@@ -8,6 +8,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,7 +68,7 @@ BEHAVIOURS: dict[str, tuple[Behaviour, Fault]] = {
         floods(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"ff\r\n" + bytes(255) + b"\r\n"),
         ANSWER,
     ),
-    "endless continue": (floods(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), ANSWER),
+    "endless continue": (floods(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 200), ANSWER),
     "dripping head": (drips(HEAD + b"X: " + b"y" * 1000), AWAY),
     "dripping body": (drips(HEAD + b"Content-Length: 1000\r\n\r\n" + b" " * 1000), AWAY),
     "silence": (hostile.silent, AWAY),
@@ -279,6 +280,31 @@ def test_a_connection_that_was_closed_meanwhile_is_not_noticed(
         engine = attacked(server.address)
         assert [wrapped(engine) for _ in range(10)] == [bytes(60)] * 10
         assert server.connections == 10
+
+
+def test_a_connection_is_kept_for_the_next_call(attacked: Attacked, authority: Authority) -> None:
+    with hostile.hostile(authority, ok(good())) as server:
+        engine = attacked(server.address)
+        assert [wrapped(engine) for _ in range(20)] == [bytes(60)] * 20
+        assert server.connections == 1
+
+
+def test_a_look_at_the_known_answer_makes_no_call_longer(attacked: Attacked, authority: Authority) -> None:
+    """The tag does not fit, and then the server hangs: the second question has no time of its own."""
+    refusal = answer(400, b'{"errors": ["cipher: message authentication failed"]}')
+
+    def behave(connection: ssl.SSLSocket, request: bytes) -> None:
+        if b"batch_input" in request:
+            hostile.silent(connection, request)
+        else:
+            connection.sendall(refusal)
+
+    with hostile.hostile(authority, behave) as server, ThreadPoolExecutor(4) as lanes:
+        engine = attacked(server.address)
+        asked = [
+            lanes.submit(lambda: away(lambda: engine.unwrap(KEY, bytes(60), b"aad")).fault) for _ in range(4)
+        ]
+        assert {each.result() for each in asked} == {AWAY}
 
 
 def test_neither_proxies_nor_other_clients_settings_are_read(

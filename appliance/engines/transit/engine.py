@@ -1,5 +1,6 @@
 """The engine: keys are versions of Transit keys, taken up one by one; no key is ever on this node."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,12 +71,13 @@ class TransitEngine:
         version, taken = self._find(key)
         if len(body) <= OVERHEAD:
             raise TamperedError("there is no room for a nonce")
+        until = time.monotonic() + self.keys.seconds
         with self.as_engine():
             try:
-                return self.keys.decrypt(version, body, aad if version.bound else None)
+                return self.keys.decrypt(version, body, aad if version.bound else None, until)
             except CallError as error:
                 # The one refusal that two things mean: other data, or another key under the same name.
-                if error.outcome is not Outcome.TAG or self._known.opens(version, taken.answer):
+                if error.outcome is not Outcome.TAG or self._known.opens(version, taken.answer, until):
                     raise
             raise OffError(faults.TRANSIT_KEY_OTHER, str(version))
 

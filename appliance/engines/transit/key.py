@@ -52,7 +52,7 @@ class Version:
 
 
 class Keys:
-    """Each call takes at most *seconds* with all its attempts and logins.
+    """Each call takes at most *seconds* with all its attempts and logins, or ends at *until*.
 
     Raises CallError, and AwayError where a login is in the way.
     """
@@ -60,7 +60,7 @@ class Keys:
     def __init__(self, client: Client, session: Session, seconds: float) -> None:
         self._client = client
         self._session = session
-        self._seconds = seconds
+        self.seconds = seconds
 
     def encrypt(self, version: Version, plaintext: bytes, aad: bytes | None) -> bytes:
         prefix = f"vault:v{version.number}:"
@@ -74,15 +74,19 @@ class Keys:
         fields = {"plaintext": _text(plaintext), "key_version": version.number, **_bound(aad)}
         return self._ask("POST", f"{_place(version.mount)}/encrypt/{version.key}", fields, read)
 
-    def decrypt(self, version: Version, body: bytes, aad: bytes | None) -> bytes:
+    def decrypt(self, version: Version, body: bytes, aad: bytes | None, until: float | None = None) -> bytes:
         def read(answer: Answer) -> bytes:
             return _decoded(_data(answer).get("plaintext"), len(body) - OVERHEAD)
 
         fields = _closed(version, body, aad)
-        return self._ask("POST", f"{_place(version.mount)}/decrypt/{version.key}", fields, read)
+        return self._ask("POST", f"{_place(version.mount)}/decrypt/{version.key}", fields, read, until)
 
     def decrypt_all(
-        self, mount: str, key: str, bodies: Sequence[tuple[Version, bytes, bytes | None]]
+        self,
+        mount: str,
+        key: str,
+        bodies: Sequence[tuple[Version, bytes, bytes | None]],
+        until: float | None = None,
     ) -> list[bytes | Outcome]:
         """Many bodies of one key in one call: each plaintext, or why there is none."""
 
@@ -96,7 +100,7 @@ class Keys:
             ]
 
         fields = {"batch_input": [_closed(*each) for each in bodies]}
-        return self._ask("POST", f"{_place(mount)}/decrypt/{key}", fields, read)
+        return self._ask("POST", f"{_place(mount)}/decrypt/{key}", fields, read, until)
 
     def hmac(self, version: Version, data: bytes) -> bytes:
         """HMAC-SHA-256 under the version's own HMAC key: the same at every node, for as long as it lives."""
@@ -166,12 +170,19 @@ class Keys:
         self._ask("POST", f"{_place(mount)}/keys/{key}/rotate", {}, lambda _: None)
 
     def _once(self, method: str, path: str, fields: dict[str, Any] | None, read: Callable[[Answer], T]) -> T:
-        until = time.monotonic() + self._seconds
+        until = time.monotonic() + self.seconds
         return self._client.call(Request(method, path, fields, self._session.token(until)), read, until)
 
-    def _ask(self, method: str, path: str, fields: dict[str, Any] | None, read: Callable[[Answer], T]) -> T:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        fields: dict[str, Any] | None,
+        read: Callable[[Answer], T],
+        until: float | None = None,
+    ) -> T:
         """A dead token and a missing right look the same: one login, then one more try."""
-        until = time.monotonic() + self._seconds
+        until = time.monotonic() + self.seconds if until is None else until
         token = self._session.token(until)
         try:
             return self._client.call(Request(method, path, fields, token), read, until)

@@ -19,16 +19,20 @@ class KnownAnswers:
         self._lock = threading.Lock()
         self._seen: dict[tuple[Version, bytes], tuple[float, bool]] = {}
 
-    def opens(self, version: Version, answer: bytes) -> bool:
+    def opens(self, version: Version, answer: bytes, until: float) -> bool:
         """As it was seen some seconds ago, or is seen now. Raises as decrypt does."""
-        with self._lock:  # the others wait for this look, which takes no longer than a call
+        if not self._lock.acquire(timeout=max(0, until - time.monotonic())):
+            raise CallError(Outcome.AWAY, "another call looks at the known answer")
+        try:
             at, found = self._seen.get((version, answer), (float("-inf"), False))
             if time.monotonic() - at >= _LOOK_EACH_SECONDS:
-                found = not self.strangers({version: answer})
+                found = not self.strangers({version: answer}, until)
                 self._seen[version, answer] = time.monotonic(), found
             return found
+        finally:
+            self._lock.release()
 
-    def strangers(self, answers: Mapping[Version, bytes]) -> list[Version]:
+    def strangers(self, answers: Mapping[Version, bytes], until: float | None = None) -> list[Version]:
         """Those that do not open their known answer; one call for each Transit key. Raises CallError."""
         wrong = []
         for mount, key in dict.fromkeys((version.mount, version.key) for version in answers):
@@ -37,7 +41,7 @@ class KnownAnswers:
                 for version, answer in answers.items()
                 if (version.mount, version.key) == (mount, key)
             ]
-            results = self._keys.decrypt_all(mount, key, asked)
+            results = self._keys.decrypt_all(mount, key, asked, until)
             for (version, _, _), result in zip(asked, results, strict=True):
                 if isinstance(result, Outcome) and result is not Outcome.TAG:
                     raise CallError(result, str(version))
