@@ -61,7 +61,9 @@ def provision(settings: Settings) -> Done:
     from appliance.provision.apply import Provisioner
 
     hardening.shut()
-    provisioner = Provisioner(committer(settings), settings.provision, here(), settings.allow_unmounted)
+    provisioner = Provisioner(
+        committer(settings), settings.provision, here(), settings.allow_unmounted, settings.engine
+    )
     try:
         done = provisioner.run()
     except KleidiError as error:
@@ -110,7 +112,7 @@ def sealed_head(settings: Settings) -> Head | None:
 
 def engines(settings: Settings) -> Engines:
     """One for a process: an engine may hold a connection or a login."""
-    return registry.engines(settings.softhsm_module)
+    return registry.engines(settings, settings.softhsm_module, settings.call_seconds)
 
 
 def ledger(settings: Settings) -> Ledger:
@@ -126,6 +128,7 @@ def operations(settings: Settings, counted: Ledger, locked: Storage, shared: Eng
         backed_up=verified(settings).covers,
         before=automatic_backup(settings),
         require_backup=settings.require_backup,
+        engine=settings.engine,
     )
 
 

@@ -1,4 +1,4 @@
-"""The one list of engines: each is imported when somebody asks for it."""
+"""The one list of engines: each is imported when somebody asks for it, and made once."""
 
 from pathlib import Path
 
@@ -6,12 +6,25 @@ from appliance.keys.engine import SOFTHSM, Engine
 from appliance.keys.engines import Engines
 
 
-def engines(softhsm_module: Path | None = None) -> Engines:
-    """Every engine that this version has, none made yet."""
+def engines(settings: object, softhsm_module: Path | None, call_seconds: float) -> Engines:
+    """Every engine that this version has, none made yet.
+
+    Of the *settings* each reads those whose names begin with its own.
+    """
 
     def softhsm() -> Engine:
         from appliance.engines.softhsm import SoftHsmEngine
 
         return SoftHsmEngine(softhsm_module)
 
-    return Engines({SOFTHSM: softhsm})
+    def transit() -> Engine:
+        from appliance.engines.transit import Access, TransitEngine
+
+        return TransitEngine(Access.of(settings), _within(call_seconds))
+
+    return Engines({SOFTHSM: softhsm, "transit": transit})
+
+
+def _within(call_seconds: float) -> float:
+    """How long an engine may take, so that its own reason comes before our deadline."""
+    return min(2.0, 0.8 * call_seconds)
