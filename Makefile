@@ -25,8 +25,8 @@ run: system $(ready)  ## start the appliance in the foreground; RUN_DIR=DIR keep
 	@RUN_DIR='$(RUN_DIR)' container/try.sh
 
 .PHONY: demo
-demo: system etcd $(ready) $(server)  ## show a Secret encrypted in etcd and read back through the API server's own code
-	@KLEIDI_TEST_SECRETSERVER=$(server) $(bin)/python -m tests.demo
+demo: system etcd $(ready) $(server)  ## show a Secret encrypted in etcd and read back; ENGINE=transit with OpenBao
+	@KLEIDI_TEST_SECRETSERVER=$(server) $(bin)/python -m tests.demo$(if $(filter transit,$(ENGINE)),_transit)
 
 .PHONY: setup
 setup: $(ready)  ## make .venv from the lock files
