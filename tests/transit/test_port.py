@@ -27,6 +27,7 @@ def test_it_is_an_engine(site: Site) -> None:
     engine: Engine = site.engine
     assert isinstance(engine, Inspects)
     assert engine.lanes == 16
+    assert site.engine.remote
 
 
 @pytest.mark.parametrize("size", [1, 15, 16, 17, 32, 995])
@@ -60,7 +61,7 @@ def test_what_no_caller_may_ask(site: Site) -> None:
     with pytest.raises(ValueError, match="additional data"):
         site.engine.unwrap(made.object_id, bytes(60), b"")
     with pytest.raises(ValueError, match="tag"):
-        site.engine.unwrap(made.object_id, bytes(16), b"aad")
+        site.engine.unwrap(made.object_id, bytes(28), b"aad")
 
 
 def test_refuses_every_flipped_bit(site: Site) -> None:
@@ -80,7 +81,7 @@ def test_refuses_other_associated_data(site: Site, aad: bytes) -> None:
         site.engine.unwrap(made.object_id, site.wrap(made), aad)
 
 
-@pytest.mark.parametrize("size", [17, 20, 28, 29, 59])
+@pytest.mark.parametrize("size", [29, 32, 59])
 def test_refuses_a_truncated_body(site: Site, size: int) -> None:
     made = site.take()
     with pytest.raises(TamperedError):
@@ -145,7 +146,7 @@ def test_what_another_plugin_wrote_without_associated_data_opens(site: Site) -> 
     ]
     body = base64.b64decode(written.removeprefix("vault:v1:"))
     bound = site.take()
-    adopted = site.engine.adopt(bound.state, "transit", site.key, 1)
+    adopted = site.engine.adopt_unbound(bound.state, "transit", site.key, 1)
     assert adopted.object_id == f"{bound.object_id};no-aad"
     site.engine.open(site.directory, adopted.state)
     assert site.unwrap(adopted, body) == b"plaintext"
@@ -155,7 +156,7 @@ def test_what_another_plugin_wrote_without_associated_data_opens(site: Site) -> 
         site.unwrap(bound, body)
     answers = {made.object_id: made.known_answer for made in (bound, adopted)}
     site.engine.prove(site.directory, adopted.state, answers)
-    again = refused(lambda: site.engine.adopt(adopted.state, "transit", site.key, 1))
+    again = refused(lambda: site.engine.adopt_unbound(adopted.state, "transit", site.key, 1))
     assert again is faults.KEY_ADOPTED_ALREADY
 
 

@@ -17,7 +17,6 @@ from appliance.engines.transit.session import Session
 from appliance.faults import Fault, KleidiError
 from appliance.keys import key_id
 from appliance.keys.engine import AwayError, EngineState, LostError, Made, OffError, TamperedError
-from appliance.keys.envelope import TAG_SIZE
 
 # Of a whole call: below KLEIDI_CALL_SECONDS, which is below the API server's three.
 CALL_SECONDS = 2.0
@@ -46,10 +45,15 @@ class TransitEngine:
     def lanes(self) -> int:
         return self.access.lanes
 
+    @property
+    def remote(self) -> bool:
+        return True
+
     def open(self, directory: Path, state: EngineState) -> None:  # noqa: ARG002  nothing lies in files
         try:
             self._held = Held.of(state)
         except ValueError as error:
+            self._held = Held()
             raise KleidiError(faults.TOKEN_LOST, "what the seal keeps for Transit is damaged") from error
 
     def close(self) -> None:
@@ -68,13 +72,11 @@ class TransitEngine:
             return self.keys.encrypt(version, plaintext, aad)
 
     def unwrap(self, key: str, body: bytes, aad: bytes) -> bytes:
-        if len(body) <= TAG_SIZE:
-            raise ValueError("the body is no longer than a tag")
+        if len(body) <= OVERHEAD:
+            raise ValueError("the body is no longer than a nonce and a tag")
         if not aad:
             raise ValueError("there is no additional data")
         version, taken = self._find(key)
-        if len(body) <= OVERHEAD:
-            raise TamperedError("there is no room for a nonce")
         until = time.monotonic() + self.keys.seconds
         with self.as_engine():
             try:
@@ -115,7 +117,7 @@ class TransitEngine:
                     return self._take(held, version, told)
         return None
 
-    def adopt(self, state: EngineState, mount: str, key: str, number: int) -> Made:
+    def adopt_unbound(self, state: EngineState, mount: str, key: str, number: int) -> Made:
         """Take up a version with which another plugin encrypted without associated data; it only unwraps."""
         held, version = _held(state), Version(mount, key, number, bound=False)
         if version in held.versions:
