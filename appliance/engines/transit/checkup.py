@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from appliance import faults
 from appliance.engines.transit.answers import CallError, Outcome
 from appliance.engines.transit.client import Request
-from appliance.engines.transit.engine import PRINT_INPUT, TransitEngine
+from appliance.engines.transit.engine import TransitEngine
 from appliance.engines.transit.key import Version
 from appliance.engines.transit.metadata import Metadata
 from appliance.engines.transit.node import Node
 from appliance.engines.transit.policy import needed
+from appliance.engines.transit.taking import Taking
 from appliance.faults import Fault, KleidiError
 from appliance.keys import key_id
 from appliance.keys.engine import AwayError, EngineError, OffError
@@ -139,11 +140,11 @@ class Checkup:
             yield Finding("mount", access.mount, faults.TRANSIT_UPSERT)
 
     def _bound(self, version: Version) -> Finding:
-        self._engine.bound_answer(version)
+        Taking(self._engine.keys).bound_answer(version)
         return Finding("bound", "decrypts only with the associated data that it was encrypted with")
 
     def _named(self, version: Version) -> Finding:
-        print_ = key_id.fingerprint(self._engine.keys.hmac(version, PRINT_INPUT))
+        print_ = Taking(self._engine.keys).fingerprint(version)
         return Finding("named", f"version {version.number} has the fingerprint {print_}")
 
     def _latency(self, version: Version) -> Finding:

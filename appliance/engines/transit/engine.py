@@ -12,17 +12,13 @@ from appliance.engines.transit.client import Client
 from appliance.engines.transit.held import Held, Taken
 from appliance.engines.transit.key import OVERHEAD, Keys, Version
 from appliance.engines.transit.known import KnownAnswers
-from appliance.engines.transit.metadata import Metadata
 from appliance.engines.transit.session import Session
+from appliance.engines.transit.taking import Taking
 from appliance.faults import Fault, KleidiError
-from appliance.keys import key_id
 from appliance.keys.engine import AwayError, EngineState, LostError, Made, OffError, TamperedError
 
 # Of a whole call: below KLEIDI_CALL_SECONDS, which is below the API server's three.
 CALL_SECONDS = 2.0
-PRINT_INPUT = b"kleidi/fingerprint-source/v1"
-_LINEAGE_INPUT = b"kleidi/lineage/v1"
-_LINEAGE_DIGITS = 12
 
 
 class TransitEngine:
@@ -38,6 +34,7 @@ class TransitEngine:
         self.client = Client(access)
         session = Session(access, self.client, call_seconds)
         self.keys = Keys(self.client, session, call_seconds)
+        self._taking = Taking(self.keys)
         self._known = KnownAnswers(self.keys)
         self._held = Held()
 
@@ -94,13 +91,13 @@ class TransitEngine:
         """
         held, mount, key = _held(state), self.access.mount, self.access.key
         with self._as_kleidi():
-            told = self._fit(mount, key)
+            told = self._taking.fit(mount, key)
             taken = held.numbers(mount, key)
             if told.latest in taken:
-                self._compare(held, Version(mount, key, told.latest))
+                self._taking.compare(held, Version(mount, key, told.latest))
             if told.latest in taken or told.latest < max(taken, default=0):
                 raise KleidiError(faults.TRANSIT_ROTATE_FIRST, f"{mount}/{key}, latest version {told.latest}")
-            return self._take(held, Version(mount, key, told.latest), told)
+            return self._taking.take(held, Version(mount, key, told.latest), told)
 
     def find(self, state: EngineState, fingerprint: str) -> Made | None:
         """The configured key's version with that *fingerprint*, which another node took up and we did not.
@@ -109,12 +106,12 @@ class TransitEngine:
         """
         held, mount, key = _held(state), self.access.mount, self.access.key
         with self.as_engine():
-            told = self._fit(mount, key)
+            told = self._taking.fit(mount, key)
             taken = held.numbers(mount, key)
             for number in range(told.latest, told.lowest_named - 1, -1):
                 version = Version(mount, key, number)
-                if number not in taken and self._fingerprint(version) == fingerprint:
-                    return self._take(held, version, told)
+                if number not in taken and self._taking.fingerprint(version) == fingerprint:
+                    return self._taking.take(held, version, told)
         return None
 
     def adopt_unbound(self, state: EngineState, mount: str, key: str, number: int) -> Made:
@@ -123,16 +120,14 @@ class TransitEngine:
         if version in held.versions:
             raise KleidiError(faults.KEY_ADOPTED_ALREADY, str(version))
         with self._as_kleidi():
-            answer = self.keys.encrypt(version, key_id.PROBE_PLAINTEXT, None)
-            source = self.keys.hmac(version, PRINT_INPUT)
-        return Made(held.with_one(version, Taken(source, answer)).state, str(version), answer, source)
+            return self._taking.take_unbound(held, version)
 
     def rotate(self) -> int:
         """Let the server make a new version of the configured key; its number. Needs an operator's token."""
         mount, key = self.access.mount, self.access.key
         with self._as_kleidi():
             self.keys.rotate(mount, key)
-            return self._told(mount, key).latest
+            return self.keys.metadata(mount, key).latest
 
     def destroy(self, scratch: Path, state: EngineState, object_id: str) -> EngineState:  # noqa: ARG002
         """The version stays at the server, where other nodes may need it: trimming it is the operator's."""
@@ -165,7 +160,7 @@ class TransitEngine:
         with self.as_engine():
             for mount, key in dict.fromkeys([*((each.mount, each.key) for each in live), configured]):
                 numbers = {each.number for each in live if (each.mount, each.key) == (mount, key)}
-                told = self._told(mount, key)
+                told = self.keys.metadata(mount, key)
                 warnings = [*told.warnings()]
                 if numbers and min(numbers) < told.min_decryption:
                     warnings.append((faults.TRANSIT_MINIMUM, f"min_decryption_version {told.min_decryption}"))
@@ -185,53 +180,6 @@ class TransitEngine:
             if str(version) == key and not taken.destroyed:
                 return version, taken
         raise LostError("no such key")
-
-    def _fit(self, mount: str, key: str) -> Metadata:
-        told = self._told(mount, key)
-        if told.unfit:
-            raise KleidiError(faults.TRANSIT_KEY_UNFIT, f"{mount}/{key}: {', '.join(told.unfit)}")
-        return told
-
-    def _told(self, mount: str, key: str) -> Metadata:
-        return self.keys.metadata(mount, key)
-
-    def _compare(self, held: Held, version: Version) -> None:
-        """A version number that was seen before may be another key's by now: re-created, or restored."""
-        if self.keys.hmac(version, PRINT_INPUT) != held.versions[version].print_source:
-            raise KleidiError(faults.TRANSIT_KEY_OTHER, str(version))
-
-    def _fingerprint(self, version: Version) -> str:
-        return key_id.fingerprint(self.keys.hmac(version, PRINT_INPUT))
-
-    def _take(self, held: Held, version: Version, told: Metadata) -> Made:
-        """The version as a key of ours."""
-        answer = self.bound_answer(version)
-        source = self.keys.hmac(version, PRINT_INPUT)
-        state = held.with_one(version, Taken(source, answer)).state
-        return Made(state, str(version), answer, source, self._lineage(version, told))
-
-    def bound_answer(self, version: Version) -> bytes:
-        """The known answer of a version that has shown that it binds to its associated data."""
-        answer = self.keys.encrypt(version, key_id.PROBE_PLAINTEXT, key_id.PROBE_AAD)
-        if self.keys.decrypt(version, answer, key_id.PROBE_AAD) != key_id.PROBE_PLAINTEXT:
-            raise CallError(Outcome.SHAPE, "it does not give back what it took")
-        try:
-            self.keys.decrypt(version, answer, None)
-        except CallError as error:
-            if error.outcome is not Outcome.TAG:
-                raise
-        else:
-            raise CallError(Outcome.OTHER, "associated data is not bound")
-        return answer
-
-    def _lineage(self, version: Version, told: Metadata) -> str:
-        """Drawn from the first version, which all nodes find the same whichever they take up.
-
-        HMAC refuses a version below a minimum, so once version 1 is excluded it is the lowest one that is
-        left: nodes that begin on both sides of that moment are told apart, and must join.
-        """
-        first = Version(version.mount, version.key, min(told.lowest_named, version.number))
-        return self.keys.hmac(first, _LINEAGE_INPUT).hex()[:_LINEAGE_DIGITS]
 
     @contextmanager
     def as_engine(self) -> Iterator[None]:
