@@ -42,10 +42,6 @@ class TransitEngine:
     def lanes(self) -> int:
         return self.access.lanes
 
-    @property
-    def remote(self) -> bool:
-        return True
-
     def open(self, directory: Path, state: EngineState) -> None:  # noqa: ARG002  nothing lies in files
         try:
             self._held = Held.of(state)
