@@ -19,3 +19,4 @@ from appliance.faults.calls import *
 from appliance.faults.changes import *
 from appliance.faults.surroundings import *
 from appliance.faults.transit import *
+from appliance.faults.pkcs11 import *

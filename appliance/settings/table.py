@@ -19,11 +19,14 @@ from appliance.settings.values import (
     Group,
     MemoryPath,
     Mode,
+    ModuleParameters,
     Number,
     SlotKind,
     SocketPath,
+    TokenNames,
     Wait,
     gid,
+    token_names,
 )
 from appliance.slots import BY_ITSELF
 
@@ -95,6 +98,21 @@ class _Own(BaseSettings):
     )
     softhsm_module: AbsolutePath | None = Field(
         None, description="libsofthsm2.so, where it is not in one of the usual places."
+    )
+    pkcs11_module: AbsolutePath | None = Field(
+        None, description="The PKCS#11 library of a hardware module's vendor, where keys lie in one."
+    )
+    pkcs11_token: TokenNames | None = Field(
+        None, description="Which token of it, as `serial=…`, `label=…`, or both with a `;` between them."
+    )
+    pkcs11_pin_file: AbsolutePath | None = Field(
+        None, description="The token's user PIN: one line, in a file that nobody else can read."
+    )
+    pkcs11_parameters: ModuleParameters | None = Field(
+        None, description="What the library wants to be told when it starts; most want nothing."
+    )
+    pkcs11_lanes: Count = Field(
+        4, ge=1, le=64, description="How many calls go into the library at a time, a session each."
     )
     call_seconds: Number = Field(
         2.5,
@@ -185,6 +203,20 @@ class _Own(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _reach_a_token(self) -> Self:
+        """A hardware module is set as a whole, and lies where nothing of ours writes."""
+        others = ("token", "pin_file", "parameters")
+        if self.pkcs11_module is None:
+            if alone := [name for name in others if getattr(self, f"pkcs11_{name}") is not None]:
+                raise ValueError(f"KLEIDI_PKCS11_{alone[0].upper()} needs a KLEIDI_PKCS11_MODULE")
+        elif self.pkcs11_token is None:
+            raise ValueError("KLEIDI_PKCS11_MODULE needs a KLEIDI_PKCS11_TOKEN: none is taken by chance")
+        for name, path in (("MODULE", self.pkcs11_module), ("PIN_FILE", self.pkcs11_pin_file)):
+            if path is not None and path.is_relative_to(self.volume_dir):
+                raise ValueError(f"KLEIDI_PKCS11_{name} must not be on the volume (KLEIDI_VOLUME_DIR)")
+        return self
+
+    @model_validator(mode="after")
     def _lie_apart(self) -> Self:
         """No two things of ours are at one path, whether it was set or not."""
         health = socket_path(str(self.admin_socket.with_name(HEALTH_NAME)))
@@ -197,6 +229,8 @@ class _Own(BaseSettings):
             "KLEIDI_ADMIN_SOCKET": self.admin_socket,
             "KLEIDI_SOFTHSM_MODULE": self.softhsm_module,
             "KLEIDI_BACKUP_DIR": self.backup_dir,
+            "KLEIDI_PKCS11_MODULE": self.pkcs11_module,
+            "KLEIDI_PKCS11_PIN_FILE": self.pkcs11_pin_file,
             f"the probes' socket beside KLEIDI_ADMIN_SOCKET ({health})": health,
         }
         for (one, path), (other, same) in combinations(found.items(), 2):
@@ -217,6 +251,11 @@ class _Own(BaseSettings):
         if self.anchor_file is None and self.slot == "file":
             return self.seal_key.with_name("anchor.json")
         return self.anchor_file
+
+    @property
+    def pkcs11_names(self) -> tuple[str, str]:
+        """The token's serial and label; one of them, or both where none is set, may be empty."""
+        return token_names(self.pkcs11_token) if self.pkcs11_token else ("", "")
 
     @property
     def socket_gid(self) -> int | None:

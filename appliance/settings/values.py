@@ -20,6 +20,10 @@ _LONGEST_NAME = 200
 _LAST_ID = 2**32 - 2
 # Hours: 36 seconds. Whoever means none writes 0.
 _LEAST_WAIT = 0.01
+# Bytes, in CK_TOKEN_INFO.
+_SERIAL_SIZE, _LABEL_SIZE = 16, 32
+_TOKEN_NAME = re.compile(r"(?:^|[;\s])\s*(serial|label)=")
+_LONGEST_PARAMETERS = 1024
 _GROUP_WRITE, _OWNER_WRITE, _OTHERS_WRITE, _ALL = 0o020, 0o200, 0o002, 0o777
 
 
@@ -103,6 +107,30 @@ def _wait(value: float) -> float:
     return value
 
 
+def _token(text: str) -> str:
+    """The same, when `token_names` can take it."""
+    serial, label = token_names(text)
+    for name, value, most in (("serial", serial, _SERIAL_SIZE), ("label", label, _LABEL_SIZE)):
+        if not value.isprintable() or len(value.encode(errors="replace")) > most:
+            raise ValueError(f"a token's {name} has up to {most} bytes that can be printed")
+    return text
+
+
+def token_names(text: str) -> tuple[str, str]:
+    """The serial and the label in `serial=1f2e;label=My token`; one of the two may be empty."""
+    ahead, *rest = _TOKEN_NAME.split(text)
+    found = {name: value.strip(" ;") for name, value in zip(rest[::2], rest[1::2], strict=True)}
+    if ahead.strip(" ;") or len(found) * 2 < len(rest) or not all(found.values()) or not found:
+        raise ValueError("must be serial=… or label=…, or both with a ';' between them")
+    return found.get("serial", ""), found.get("label", "")
+
+
+def _parameters(text: str) -> str:
+    if not text.isprintable() or len(text) > _LONGEST_PARAMETERS:
+        raise ValueError(f"must be up to {_LONGEST_PARAMETERS} characters that can be printed")
+    return text
+
+
 def _slot(name: str) -> str:
     if name not in (known := [kind.name for kind in BY_ITSELF]):
         raise ValueError(f"must be {' or '.join(known)}")
@@ -117,4 +145,6 @@ Group = Annotated[str, BeforeValidator(_group)]
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(_number)]
 SlotKind = Annotated[str, AfterValidator(_slot)]
+TokenNames = Annotated[str, AfterValidator(_token)]
+ModuleParameters = Annotated[str, AfterValidator(_parameters)]
 Wait = Annotated[Number, AfterValidator(_wait)]

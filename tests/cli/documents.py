@@ -19,6 +19,7 @@ from appliance.cli.version import Version
 from appliance.client.keys import KeyCheck, KeyList
 from appliance.client.report import Changed, Report
 from appliance.documents import Document
+from appliance.engines.pkcs11.check import Checked
 from appliance.usage.report import Count
 
 DOCUMENTS: tuple[type[Document], ...] = (
@@ -33,6 +34,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     SlotList,
     Invitation,
     Known,
+    Checked,
     Verification,
     Tail,
     TransitCheck,

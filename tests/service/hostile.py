@@ -16,7 +16,7 @@ _INITIAL_WINDOW = 4
 _DEFAULT_WINDOW = 65_535
 _LARGEST_FRAME = 16_384
 _HEAD = struct.Struct(">BHBBL")
-_FAULT = re.compile(rb"E-[A-Z-]+(?=:)")
+_FAULT = re.compile(rb"E-[A-Z0-9-]+(?=:)")
 ENCRYPT = "/v2.KeyManagementService/Encrypt"
 
 

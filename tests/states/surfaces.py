@@ -12,7 +12,7 @@ from tests.service.client import connected
 from tests.states.ground import Ground
 from tests.states.typist import Screen, Typist
 
-_ID = re.compile(r"E-[A-Z]+(?:-[A-Z]+)*")
+_ID = re.compile(r"E-[A-Z][A-Z0-9]*(?:-[A-Z]+)*")
 
 
 def ids_in(text: str) -> list[str]:

@@ -23,7 +23,7 @@ def test_no_id_is_given_twice() -> None:
 
 @pytest.mark.parametrize("fault", EVERY, ids=lambda fault: fault.id)
 def test_has_a_stable_form(fault: Fault) -> None:
-    assert re.fullmatch(r"E-[A-Z]+(-[A-Z]+)*", fault.id)
+    assert re.fullmatch(r"E-[A-Z][A-Z0-9]*(-[A-Z]+)*", fault.id)
     for text in (fault.sentence, fault.remedy):
         assert text
         assert text == text.strip()

@@ -29,6 +29,10 @@ OPENED = {
     ("appliance/backup/restore.py", "write_bytes"): (1, "in a directory that it has just made"),
     ("appliance/backup/restore.py", "write_text"): (1, "in a directory that it has just made"),
     ("appliance/boot.py", "open"): (1, "where the kubelet mounts the termination log"),
+    ("appliance/engines/pkcs11/pin_file.py", "os.open"): (
+        1,
+        "its owner and mode are looked at as well, and a mounted Secret is a link",
+    ),
     ("appliance/cli/install.py", "write_text"): (1, OPERATOR),
     ("appliance/volume/generations.py", "os.open"): (2, CONVERTED),
     ("appliance/service/sockets/listener.py", "os.open"): (1, CONVERTED),

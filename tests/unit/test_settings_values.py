@@ -23,6 +23,7 @@ NUMBERS = [
     "PROBE_SECONDS",
     "INVITATION_HOURS",
     "TRANSIT_LANES",
+    "PKCS11_LANES",
     "DESTROY_WAIT_HOURS",
 ]
 PATHS = [
@@ -40,6 +41,8 @@ PATHS = [
     "TRANSIT_SECRET_ID_FILE",
     "TRANSIT_CERT_FILE",
     "TRANSIT_KEY_FILE",
+    "PKCS11_MODULE",
+    "PKCS11_PIN_FILE",
 ]
 
 
@@ -309,3 +312,47 @@ def test_any_text_in_the_file_is_refused_or_works(
     config.write_text(f'{name} = "{escaped}"' if quoted else f"{name} = {value}", errors="surrogatepass")
     with chosen(CONFIG_FILE, str(config)):
         loads_and_works_or_is_refused(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("serial=1f2e", ("1f2e", "")),
+        ("label=kms", ("", "kms")),
+        ("serial=1f2e;label=My token", ("1f2e", "My token")),
+        ("label=My token serial=1f2e", ("1f2e", "My token")),
+        (" label=a=b ; serial=1 ", ("1", "a=b")),
+    ],
+)
+def test_a_token_is_named_by_serial_and_label(
+    text: str, names: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KLEIDI_PKCS11_MODULE", "/opt/hsm/module.so")
+    monkeypatch.setenv("KLEIDI_PKCS11_TOKEN", text)
+    assert load().pkcs11_names == names
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "kms", "serial=", "slot=1", "x label=a", "label=a;label=b", "serial=" + 17 * "1"]
+)
+def test_a_token_that_is_not_named_is_not_taken(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLEIDI_PKCS11_MODULE", "/opt/hsm/module.so")
+    monkeypatch.setenv("KLEIDI_PKCS11_TOKEN", text)
+    assert "KLEIDI_PKCS11_TOKEN" in complaint()
+
+
+@pytest.mark.parametrize("name", ["TOKEN", "PIN_FILE", "PARAMETERS"])
+def test_a_part_of_a_hardware_module_is_not_enough(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"KLEIDI_PKCS11_{name}", {"TOKEN": "label=kms"}.get(name, "/run/what"))
+    assert "KLEIDI_PKCS11_MODULE" in complaint()
+    monkeypatch.delenv(f"KLEIDI_PKCS11_{name}")
+    monkeypatch.setenv("KLEIDI_PKCS11_MODULE", "/opt/hsm/module.so")
+    assert "KLEIDI_PKCS11_TOKEN" in complaint()
+
+
+@pytest.mark.parametrize("name", ["MODULE", "PIN_FILE"])
+def test_nothing_of_a_hardware_module_is_on_the_volume(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for each, value in {"MODULE": "/opt/module.so", "TOKEN": "label=kms", "PIN_FILE": "/opt/pin"}.items():
+        monkeypatch.setenv(f"KLEIDI_PKCS11_{each}", value)
+    monkeypatch.setenv(f"KLEIDI_PKCS11_{name}", "/var/lib/kleidi/it")
+    assert f"KLEIDI_PKCS11_{name}" in complaint()

@@ -19,6 +19,8 @@ STRANGERS = "The appliance stands on two strangers"
 ONE_WAY = "Data flows one way through the appliance"
 PKCS11 = "Only softhsm speaks PKCS#11"
 SOFTHSM = "Only its engine knows softhsm"
+ANY_MODULE = "Only its engine knows the room for any PKCS#11 module"
+NO_SOFTHSM = "Any PKCS#11 module needs nothing of SoftHSM"
 ENGINE = "Only the assembly knows the engines"
 HTTP = "Only Transit calls out by HTTP"
 TLS = "Only who meets a certificate knows TLS"
@@ -39,6 +41,10 @@ BREACHES = [
     ("appliance/engines/softhsm/engine.py", "PyKCS11", {PKCS11}),
     ("appliance/ops/advice.py", "softhsm", {SOFTHSM}),
     ("appliance/cli/keys.py", "softhsm", {SOFTHSM}),
+    ("appliance/cli/keys.py", "softhsm.pkcs11.device", {SOFTHSM, ANY_MODULE}),
+    ("appliance/engines/softhsm/engine.py", "softhsm.pkcs11.device", {ANY_MODULE}),
+    ("softhsm/pkcs11/module.py", "softhsm.errors", {NO_SOFTHSM}),
+    ("appliance/engines/pkcs11/engine.py", "softhsm.module", {NO_SOFTHSM}),
     ("appliance/cli/keys.py", "appliance.engines", {ENGINE}),
     ("appliance/cli/keys.py", "http.client", {HTTP}),
     ("appliance/cli/keys.py", "ssl", {TLS}),
