@@ -35,8 +35,8 @@ setup: $(ready)  ## make .venv from the lock files
 system:  ## install what only apt has: libsofthsm2, and python3-venv where it is missing
 	@PYTHON='$(PYTHON)' .ci/packages venv softhsm
 
-.PHONY: strace etcd etcdctl age shells
-strace etcd etcdctl age shells:
+.PHONY: strace etcd etcdctl age shells nss cc p11-kit
+strace etcd etcdctl age shells nss cc p11-kit:
 	@.ci/packages $@
 
 $(ready): requirements-dev.lock pyproject.toml
@@ -66,12 +66,13 @@ check: $(ready)  ## formatting, lint, types, import rules, generated code, lock 
 
 # Of the volume not the audit log, which is cut and traced at every step, nor the odd files, a command each.
 .PHONY: quick
-quick: system $(ready)  ## the tests that take less than a minute together: core, contracts, volume
+quick: system age nss p11-kit $(ready)  ## the tests that take less than a minute together: core, contracts, volume
 	@$(pytest) tests/unit tests/contract tests/volume tests/nodes/test_merge.py tests/install/test_manifests.py \
+		tests/pkcs11/test_contract.py tests/pkcs11/test_ladder.py \
 		--ignore-glob='tests/volume/test_audit_*.py' --ignore=tests/volume/test_special_files.py
 
 .PHONY: test
-test: system strace age shells $(ready)  ## every test but conformance and container-test
+test: system strace age shells nss cc p11-kit $(ready)  ## every test but conformance and container-test
 	@$(pytest) tests --ignore=tests/conformance --ignore=tests/container
 
 .PHONY: conformance
