@@ -253,6 +253,7 @@ class FakeRemote(FakeCipher):
         self.keys = {} if elsewhere is None else elsewhere
         self.lanes = lanes
         self.openings = 0
+        self._is_open = False
         self.away: AwayError | None = None
         self.off: dict[str, OffError] = {}
         self.warnings: dict[Fault, str] = {}
@@ -267,8 +268,10 @@ class FakeRemote(FakeCipher):
     def open(self, directory: Path, state: EngineState) -> None:
         del directory, state
         self.openings += 1
+        self._is_open = True
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self._is_open = False
 
     def make(self, scratch: Path, state: EngineState, wish: str) -> Made:
         del scratch
@@ -305,6 +308,8 @@ class FakeRemote(FakeCipher):
 
     def _key(self, object_id: str) -> AESGCM:
         key = super()._key(object_id) if object_id in self.keys else None
+        if not self._is_open:
+            raise LostError("it is closed")
         if self.away is not None:
             raise self.away
         if object_id in self.off:

@@ -22,7 +22,13 @@ def engines(settings: object, softhsm_module: Path | None, call_seconds: float) 
 
         return TransitEngine(Access.of(settings), _within(call_seconds))
 
-    return Engines({SOFTHSM: softhsm, "transit": transit})
+    def pkcs11() -> Engine:
+        from appliance.engines.pkcs11.engine import Pkcs11Engine
+        from appliance.engines.pkcs11.options import Pkcs11Options
+
+        return Pkcs11Engine(Pkcs11Options.of(settings, _within(call_seconds)))
+
+    return Engines({SOFTHSM: softhsm, "transit": transit, "pkcs11": pkcs11})
 
 
 def _within(call_seconds: float) -> float:

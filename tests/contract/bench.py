@@ -1,13 +1,13 @@
 """What an engine is put to work with: each act in a scratch room of its own, as the appliance does it."""
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance.keys import key_id
-from appliance.keys.engine import Adopts, Engine, EngineState, Made
+from appliance.keys.engine import Adopts, Engine, EngineError, EngineState, LostError, Made, OffError
 from appliance.keys.found import FoundToken
 from appliance.volume import memory
 
@@ -32,11 +32,19 @@ class Bench:
     memory_dir: Path
     found: FoundToken | None = None
     theirs: bytes = b""
+    # What has to be done at a server before there is a key to take up.
+    prepare: Callable[[], object] = lambda: None
+
+    @property
+    def missing(self) -> tuple[type[EngineError], ...]:
+        """What a key that is not there is told by: elsewhere it is known to be gone for good."""
+        return (LostError, OffError) if self.engine.remote else (LostError,)
 
     def make(self) -> Held:
         return self.extend(Held(EngineState(), {}))
 
     def extend(self, held: Held, name: str = "") -> Held:
+        self.prepare()
         with self._room() as scratch:
             return held.and_(self.engine.make(scratch, held.state, name or secrets.token_hex(16)))
 
