@@ -1,16 +1,19 @@
 """Our keys in a token: made, looked at, and known by their CKA_ID, which is written in hex."""
 
 import re
+from collections.abc import Iterator
+from itertools import combinations
 from typing import Final
 
-from softhsm.pkcs11.constants import Cka
+from softhsm.pkcs11.constants import Cka, Ckr
 from softhsm.pkcs11.errors import DeniedError, KeyGoneError, LostError
 from softhsm.pkcs11.session import Session
-from softhsm.pkcs11.template import BIRTH, DEMANDED, GUARDS, KIND, WISHED, Value, encoded
+from softhsm.pkcs11.template import BIRTH, DEMANDED, GUARDS, KIND, RARE, WISHED, Value, encoded
 
 _OBJECT_ID: Final = re.compile(r"(?:[0-9a-f]{2}){1,64}")
 _EVERYTHING: Final = DEMANDED | WISHED | BIRTH
-_REFUSALS: Final = (DeniedError, LostError)
+# NSS says no more than this of an attribute that it does not know.
+_REFUSALS: Final = (Ckr.FUNCTION_FAILED, Ckr.GENERAL_ERROR)
 
 
 def identity(object_id: str) -> bytes:
@@ -75,23 +78,21 @@ def _read(session: Session, key: int, kind: Cka) -> bytes | None:
 
 
 def _generated(session: Session, demanded: dict[Cka, Value]) -> int:
-    """With all that is wished for, else with what can be had, else with what is demanded.
-
-    Which attribute a token refuses, no answer says, so each is tried on a key for the session alone.
-    """
-    try:
-        return session.generate(demanded | WISHED)
-    except _REFUSALS:
-        pass
-    accepted: dict[Cka, Value] = {}
-    for kind, value in WISHED.items():
+    """With as much of what is wished for as the token takes: which attribute it refuses, no answer says."""
+    for wished in _wishes():
         try:
-            tried = session.generate(DEMANDED | {Cka.TOKEN: False} | accepted | {kind: value})
-        except _REFUSALS:
+            return session.generate(demanded | {kind: WISHED[kind] for kind in wished})
+        except DeniedError:
             continue
-        accepted[kind] = value
-        session.destroy(tried)
-    try:
-        return session.generate(demanded | accepted)
-    except _REFUSALS:
-        return session.generate(demanded)
+        except LostError as error:
+            if error.code not in _REFUSALS:
+                raise
+    return session.generate(demanded)
+
+
+def _wishes() -> Iterator[tuple[Cka, ...]]:
+    """The most first. What one token or another was seen to refuse is left out in every combination."""
+    usual = tuple(kind for kind in WISHED if kind not in RARE)
+    for number in range(len(RARE), -1, -1):
+        yield from ((*usual, *some) for some in combinations(RARE, number))
+    yield tuple(kind for kind in usual if kind is not Cka.DERIVE)

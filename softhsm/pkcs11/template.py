@@ -37,6 +37,7 @@ WISHED: Final[dict[Cka, Value]] = {
     # An array of native unsigned longs.
     Cka.ALLOWED_MECHANISMS: bytes(ULONG(CKM_AES_GCM)),
 }
+RARE: Final = (Cka.MODIFIABLE, Cka.DESTROYABLE, Cka.COPYABLE, Cka.ALLOWED_MECHANISMS)
 # Without these it is none of our keys; a module that does not say is believed.
 KIND: Final = (Cka.CLASS, Cka.KEY_TYPE, Cka.VALUE_LEN, Cka.ENCRYPT, Cka.DECRYPT)
 # What nobody can take back once it was otherwise.

@@ -81,7 +81,8 @@ def test_what_no_caller_may_ask_is_told_ahead_of_the_module(cipher: Cipher, made
 
 def test_a_key_is_as_it_was_asked_for(device: Device, made: str) -> None:
     wrong = device.run(lambda login, session: key.missing(session, login.handle(session, made)))
-    assert not {"EXTRACTABLE", "SENSITIVE", "PRIVATE", "ENCRYPT", "DECRYPT", "TOKEN"} & set(wrong)
+    # NSS says of no key that it was made there.
+    assert set(wrong) <= {"LOCAL"}
 
 
 def test_a_key_is_not_made_twice(device: Device, made: str) -> None:
