@@ -269,4 +269,6 @@ class Settings(TransitSettings, _Own):
     def _engine_is_told(self) -> Self:
         if self.engine == "transit" and not self.transit_addresses:
             raise ValueError("KLEIDI_ENGINE=transit needs KLEIDI_TRANSIT_ADDRESSES")
+        if self.engine == "pkcs11" and self.pkcs11_module is None:
+            raise ValueError("KLEIDI_ENGINE=pkcs11 needs a KLEIDI_PKCS11_MODULE")
         return self

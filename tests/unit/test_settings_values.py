@@ -356,3 +356,11 @@ def test_nothing_of_a_hardware_module_is_on_the_volume(name: str, monkeypatch: p
         monkeypatch.setenv(f"KLEIDI_PKCS11_{each}", value)
     monkeypatch.setenv(f"KLEIDI_PKCS11_{name}", "/var/lib/kleidi/it")
     assert f"KLEIDI_PKCS11_{name}" in complaint()
+
+
+def test_new_keys_in_a_hardware_module_need_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLEIDI_ENGINE", "pkcs11")
+    assert "KLEIDI_PKCS11_MODULE" in complaint()
+    monkeypatch.setenv("KLEIDI_PKCS11_MODULE", "/opt/hsm/module.so")
+    monkeypatch.setenv("KLEIDI_PKCS11_TOKEN", "label=kms")
+    assert load().engine == "pkcs11"
