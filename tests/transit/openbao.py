@@ -167,6 +167,8 @@ class Node:
     def stop(self) -> None:
         """It hangs: the kernel goes on taking connections for it."""
         os.kill(self.pid, signal.SIGSTOP)
+        stat = Path(f"/proc/{self.pid}/stat")
+        eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", within=30, pause=0.01)
 
     def cont(self) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -4,7 +4,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -94,10 +96,11 @@ def test_the_leader_is_sealed(cluster: Cluster, site: Site) -> None:
 def test_every_node_serves_the_same_key(cluster: Cluster, site: Site, make_engine: MakeEngine) -> None:
     made = site.take()
     body = site.wrap(made)
+    by_file: dict[str, Any] = {"auth": "token", "token_file": site.directory / "token"}
     for node in cluster.nodes:
-        alone = make_engine(type(site.access)(**{**vars(site.access), "addresses": (node.address,)}))
+        alone = make_engine(replace(site.access, **by_file, addresses=(node.address,)))
         alone.open(site.directory, made.state)
-        # To log in at a follower is passed on to the leader, which it may not have met yet.
+        # A node that was started a moment ago may not have caught up yet.
         eventually(partial(opens, alone, made, body), within=30)
 
 

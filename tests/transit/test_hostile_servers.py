@@ -19,7 +19,7 @@ from appliance.engines.transit import Access, TransitEngine
 from appliance.engines.transit.held import Held, Taken
 from appliance.engines.transit.key import Version
 from appliance.faults import Fault
-from appliance.keys.engine import AwayError, EngineError
+from appliance.keys.engine import AwayError, EngineError, OffError
 from tests.transit import hostile
 from tests.transit.conftest import MakeEngine, Site, secret
 from tests.transit.hostile import Behaviour, answer, drips, floods, says
@@ -154,6 +154,30 @@ def test_the_next_node_answers_at_once(
         for _ in range(5):
             engine.wrap(made.object_id, bytes(32), b"aad")
         assert len(server.received) == asked  # the one that answers is preferred
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "fault"),
+    [
+        (403, "permission denied", faults.TRANSIT_DENIED),
+        (400, "encryption key not found", faults.TRANSIT_KEY_GONE),
+        (400, "version is too new", faults.TRANSIT_KEY_OFF),
+        (404, "no handler for route", faults.TRANSIT_PLACE),
+    ],
+)
+def test_a_node_that_has_not_caught_up_is_not_believed_alone(
+    status: int, said: str, fault: Fault, attacked: Attacked, authority: Authority
+) -> None:
+    refuses = says(answer(status, json.dumps({"errors": [said]}).encode()))
+    with hostile.hostile(authority, refuses) as behind, hostile.hostile(authority, ok(good())) as other:
+        assert wrapped(attacked(behind.address, other.address)) == bytes(60)
+        both = attacked(
+            behind.address, behind.address.replace("127.0.0.1", "localhost"), server_name="127.0.0.1"
+        )
+        with pytest.raises((AwayError, OffError)) as caught:
+            wrapped(both)
+        assert isinstance(caught.value, AwayError | OffError)
+        assert caught.value.fault is fault
 
 
 def test_what_decrypts_to_another_length_is_no_plaintext(attacked: Attacked, authority: Authority) -> None:

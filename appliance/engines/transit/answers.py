@@ -32,6 +32,9 @@ class Outcome(Enum):
 
 # Another node may do better, or the same one in a moment; of SHAPE once.
 AGAIN = {Outcome.SEALED, Outcome.AWAY, Outcome.TLS, Outcome.BUSY, Outcome.SHAPE}
+# A node that was just started or has just lost its leader may not know yet what the others know: it is
+# believed when no other node says better.
+ELSEWHERE = {Outcome.DENIED, Outcome.PLACE, Outcome.GONE, Outcome.OFF}
 FAULTS: Mapping[Outcome, Fault] = {
     Outcome.SEALED: faults.TRANSIT_SEALED,
     Outcome.AWAY: faults.TRANSIT_AWAY,

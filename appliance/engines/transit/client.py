@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from appliance import __version__
 from appliance.engines.transit.access import Access
-from appliance.engines.transit.answers import AGAIN, CallError, Outcome, judged, parsed, quoted
+from appliance.engines.transit.answers import AGAIN, ELSEWHERE, CallError, Outcome, judged, parsed, quoted
 from appliance.engines.transit.node import Node
 from appliance.engines.transit.trust import Trust, TrustError, words
 from appliance.engines.transit.wire import Connection, LargeError
@@ -38,7 +38,6 @@ class Request:
     token: str = field(default="", repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     context: ssl.SSLContext | None = None
-    once: bool = False
 
 
 class Client:
@@ -59,30 +58,40 @@ class Client:
         failures: dict[str, CallError] = {}
         pause = _FIRST_PAUSE_SECONDS
         while True:
+            refusal: CallError | None = None
             for number in self._order():
-                node = self.nodes[number]
                 if time.monotonic() >= until:
-                    raise _worst(failures)
+                    break
                 try:
-                    answer = read(self.call_node(node, request, until))
+                    answer = read(self.call_node(self.nodes[number], request, until))
                 except CallError as error:
-                    if error.outcome not in AGAIN:
-                        raise
-                    twice = error.outcome is Outcome.SHAPE and any(
-                        each.outcome is Outcome.SHAPE for each in failures.values()
-                    )
-                    failures[node.name] = error
-                    self._avoid(number)
-                    if twice or request.once:
-                        raise _worst(failures) from None
+                    refusal = self._next(number, error, failures) or refusal
                 else:
                     self._preferred = number
                     return answer
-            if {each.outcome for each in failures.values()} == {Outcome.TLS}:
-                raise _worst(failures)  # it takes somebody to mend that
+            if refusal:
+                raise refusal
+            # A certificate takes somebody to mend it.
+            if time.monotonic() >= until or {each.outcome for each in failures.values()} == {Outcome.TLS}:
+                raise _worst(failures)
             rest = until - time.monotonic()
             time.sleep(max(0, min(rest, pause * random.uniform(0.75, 1.25))))  # noqa: S311  no secret
             pause *= 2
+
+    def _next(self, number: int, error: CallError, failures: dict[str, CallError]) -> CallError | None:
+        """Note why the next node is asked; what stands if none says better. Raises what none would."""
+        if error.outcome in ELSEWHERE:
+            return error
+        if error.outcome not in AGAIN:
+            raise error
+        twice = error.outcome is Outcome.SHAPE and any(
+            each.outcome is Outcome.SHAPE for each in failures.values()
+        )
+        failures[self.nodes[number].name] = error
+        self._avoid(number)
+        if twice:
+            raise _worst(failures)
+        return None
 
     def call_node(self, node: Node, request: Request, until: float) -> Answer:
         """One attempt at one node. Raises CallError."""
