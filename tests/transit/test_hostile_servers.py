@@ -180,6 +180,23 @@ def test_a_node_that_has_not_caught_up_is_not_believed_alone(
         assert caught.value.fault is fault
 
 
+def test_a_refusal_is_doubted_while_another_node_cannot_answer(
+    attacked: Attacked, authority: Authority
+) -> None:
+    """A leader steps down: for a moment the one node that answers is one that has not caught up."""
+    refuses = says(answer(403, b'{"errors": ["permission denied"]}'))
+    turns = iter([answer(500, b"{}")] * 2)
+
+    def later(connection: ssl.SSLSocket, _: bytes) -> None:
+        connection.sendall(next(turns, answer(200, json.dumps(good()).encode())))
+
+    with hostile.hostile(authority, refuses) as behind, hostile.hostile(authority, later) as leader:
+        assert wrapped(attacked(behind.address, leader.address)) == bytes(60)
+    with hostile.hostile(authority, refuses) as one, hostile.hostile(authority, says(b"")) as gone:
+        engine = attacked(one.address, gone.address)
+        assert away(lambda: wrapped(engine)).fault in (faults.TRANSIT_DENIED, AWAY)
+
+
 def test_what_decrypts_to_another_length_is_no_plaintext(attacked: Attacked, authority: Authority) -> None:
     with hostile.hostile(authority, ok({"data": {"plaintext": "QUFB"}})) as server:
         engine = attacked(server.address)

@@ -19,6 +19,8 @@ from appliance.engines.transit.wire import Connection, LargeError
 
 ATTEMPT_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 0.05
+# While another node cannot answer: an election is over by then, or it is longer than a call.
+_DOUBT_SECONDS = 0.5
 # What an idle connection says that the server has closed meanwhile; RemoteDisconnected is a reset, too.
 _STALE = BrokenPipeError, ConnectionResetError, ssl.SSLEOFError
 # Of several nodes' reasons the one that is told first.
@@ -56,21 +58,23 @@ class Client:
         Raises CallError not long after *until*, by the monotonic clock.
         """
         failures: dict[str, CallError] = {}
-        pause = _FIRST_PAUSE_SECONDS
+        pause, doubted_until = _FIRST_PAUSE_SECONDS, time.monotonic() + _DOUBT_SECONDS
         while True:
-            refusal: CallError | None = None
+            refusals: list[CallError] = []
             for number in self._order():
                 if time.monotonic() >= until:
                     break
                 try:
                     answer = read(self.call_node(self.nodes[number], request, until))
                 except CallError as error:
-                    refusal = self._next(number, error, failures) or refusal
+                    refusals += self._next(number, error, failures)
                 else:
                     self._preferred = number
                     return answer
-            if refusal:
-                raise refusal
+            if refusals and (
+                len(refusals) == len(self.nodes) or time.monotonic() >= min(doubted_until, until)
+            ):
+                raise refusals[0]
             # A certificate takes somebody to mend it.
             if time.monotonic() >= until or {each.outcome for each in failures.values()} == {Outcome.TLS}:
                 raise _worst(failures)
@@ -78,10 +82,10 @@ class Client:
             time.sleep(max(0, min(rest, pause * random.uniform(0.75, 1.25))))  # noqa: S311  no secret
             pause *= 2
 
-    def _next(self, number: int, error: CallError, failures: dict[str, CallError]) -> CallError | None:
+    def _next(self, number: int, error: CallError, failures: dict[str, CallError]) -> list[CallError]:
         """Note why the next node is asked; what stands if none says better. Raises what none would."""
         if error.outcome in ELSEWHERE:
-            return error
+            return [error]
         if error.outcome not in AGAIN:
             raise error
         twice = error.outcome is Outcome.SHAPE and any(
@@ -91,7 +95,7 @@ class Client:
         self._avoid(number)
         if twice:
             raise _worst(failures)
-        return None
+        return []
 
     def call_node(self, node: Node, request: Request, until: float) -> Answer:
         """One attempt at one node. Raises CallError."""
