@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance import engines
 from tests.conformance.encryption import Kms
 from tests.conformance.etcd import Etcd
 from tests.conformance.secretserver import SecretServer
 from tests.conformance.stage import Stage
 from tests.rig import CONFIG, Appliance
+from tests.transit.openbao import Node, single
+from tests.usage.authority import Authority
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "appliance" in metafunc.fixturenames and getattr(metafunc.module, "EVERY_ENGINE", False):
+        metafunc.parametrize("appliance", engines.ENGINES, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -40,12 +48,33 @@ def make_appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 
 
 @pytest.fixture(scope="session")
-def appliance(make_appliance: Callable[..., Appliance]) -> Appliance:
-    """The appliance most tests share. Whoever stops it, starts it again."""
-    appliance = make_appliance()
-    appliance.start()
-    appliance.wait_ready()
-    return appliance
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority") / "ca")
+
+
+@pytest.fixture(scope="session")
+def bao(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A Transit server alone."""
+    with single(tmp_path_factory.mktemp("bao") / "one", authority) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def appliance(
+    request: pytest.FixtureRequest,
+    make_appliance: Callable[..., Appliance],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Appliance]:
+    """The appliance most tests share. Whoever stops it, starts it again.
+
+    Its keys are SoftHSM's, unless its module asks for every engine.
+    """
+    with engines.told(getattr(request, "param", "softhsm"), request, tmp_path_factory) as settings:
+        appliance = make_appliance(**settings)
+        appliance.start()
+        appliance.wait_ready()
+        yield appliance
+        appliance.stop()
 
 
 @pytest.fixture

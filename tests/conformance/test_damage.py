@@ -9,6 +9,8 @@ from tests.conformance.apiserver import RefusedError
 from tests.conformance.encryption import Kms
 from tests.conformance.stage import Stage
 
+EVERY_ENGINE = True
+
 UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 

@@ -13,23 +13,12 @@ from tests.conformance.stage import Stage
 from tests.conformance.test_rotation import EXPECTED, POLL_SECONDS, Load, load, migrate, uses
 from tests.rig import Appliance
 from tests.transit.node import admitted
-from tests.transit.openbao import Cluster, Node, single, three
+from tests.transit.openbao import Cluster, Node, three
 from tests.usage.authority import Authority
 
 pytestmark = pytest.mark.slow
 
 MakeAppliance = Callable[..., Appliance]
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority") / "ca")
-
-
-@pytest.fixture(scope="module")
-def bao(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    with single(tmp_path_factory.mktemp("bao") / "one", authority) as node:
-        yield node
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from tests.conformance.etcd import Etcd
 from tests.conformance.secretserver import SecretServer
 from tests.conformance.stage import Stage
 
+EVERY_ENGINE = True
+
 OBJECTS = 300
 WRITERS = 8
 SEEDS = 1000

@@ -6,6 +6,8 @@ import secrets
 from tests.conformance.encryption import Identity, Kms
 from tests.conformance.stage import Stage
 
+EVERY_ENGINE = True
+
 
 def test_a_stored_secret_carries_our_prefix_and_key_id_and_not_its_plaintext(
     stage: Stage, kms: Kms, key_id: str
