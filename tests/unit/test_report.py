@@ -32,6 +32,7 @@ FIELDS = {
     "reasons": list,
     "refused": list,
     "losses": list,
+    "engines": list,
 }
 NOBODY = KleidiError(faults.SERVER_UNREACHABLE, "/run/admin.sock")
 FULL = Report(
