@@ -176,6 +176,8 @@ def serve(settings: Settings) -> None:
     from appliance.ops.slots import SlotChanges
     from appliance.service import health, limits
     from appliance.service.changes import Changes
+    from appliance.service.finder import Finder
+    from appliance.service.follower import Follower
     from appliance.service.ledger_saver import keep_ledger
     from appliance.service.rpc.admin import Admin
     from appliance.service.rpc.kms import KeyManagement
@@ -203,7 +205,7 @@ def serve(settings: Settings) -> None:
         ours = replace(operations(settings, counted, locked, shared), observer=observer)
         changes = Changes(kept, ours)
         tripwire = Tripwire(kept)
-        kms = KeyManagement(kept, counted, tripwire, observer)
+        kms = KeyManagement(kept, counted, tripwire, Finder(kept, changes, here()), observer)
         admin = Admin(kept, settings.socket, changes, counted, tripwire, observer, verified(settings))
         seal_key_watch = SealKeyWatch(kept, locked)
         watch = VolumeWatch(kept, locked, changes.catch_up)
@@ -213,6 +215,7 @@ def serve(settings: Settings) -> None:
         operators = admin.handler(nodes.methods(), slots.methods())
         by_hand = speaks_grpc(operators, largest=limits.BY_HAND)
         probed = health.routes(kept.standing, admin.status_json)
+        follower = Follower(kept, changes, "transit", faults.TRANSIT_NEWER, here())
         await run(
             kept,
             [
@@ -227,6 +230,7 @@ def serve(settings: Settings) -> None:
                 seal_key_watch.run,
                 watch.run,
                 tripwire.run,
+                *([follower.run] if settings.transit_follow else []),
             ],
         )
 

@@ -105,6 +105,18 @@ class Engine(Cipher, Protocol):
 
 
 @runtime_checkable
+class Finds(Protocol):
+    """An engine that many nodes share: a key that another took up can be found by its fingerprint."""
+
+    def find(self, state: EngineState, fingerprint: str) -> Made | None:
+        """The key of that *fingerprint*, beside those of *state*; None when there is none.
+
+        Raises like wrap.
+        """
+        ...
+
+
+@runtime_checkable
 class Inspects(Protocol):
     """An engine that can see what will trouble somebody before it does."""
 

@@ -10,7 +10,7 @@ from appliance.faults import KleidiError
 MAX_SIZE = 1024
 
 LINEAGE = re.compile(r"[0-9a-f]{12}")
-_OURS = re.compile(rf"kleidi/({LINEAGE.pattern})/v[1-9][0-9]{{0,9}}/[0-9a-f]{{12}}")
+_OURS = re.compile(rf"kleidi/({LINEAGE.pattern})/v([1-9][0-9]{{0,9}})/([0-9a-f]{{12}})")
 
 # One fixed encryption is both a key's known answer and the source of its fingerprint.
 # Its nonce and plaintext never change, so it can never pair with another plaintext
@@ -27,6 +27,12 @@ def fingerprint(known_answer: bytes) -> str:
 
 def compose(lineage: str, version: int, print_: str) -> str:
     return f"kleidi/{lineage}/v{version}/{print_}"
+
+
+def parts(key_id: str) -> tuple[int, str]:
+    """Version and fingerprint that an id of ours names; (0, "") for any other plugin's."""
+    found = _OURS.fullmatch(key_id)
+    return (int(found[2]), found[3]) if found else (0, "")
 
 
 def lineage(key_id: str) -> str:

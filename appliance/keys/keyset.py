@@ -180,6 +180,15 @@ class KeySet:
         skipped = tuple(sorted({*self.skipped, *given}))
         return replace(self, keys=tuple(keys[version] for version in sorted(keys)), skipped=skipped)
 
+    def with_found(self, key: Key) -> "KeySet":
+        """The same list with *key*, behind the last or of a version skipped while nothing was known of it."""
+        if key.version not in self.skipped:
+            return self.with_keys(key)
+        keys = sorted((*self.keys, key), key=lambda each: each.version)
+        return replace(
+            self, keys=tuple(keys), skipped=tuple(each for each in self.skipped if each != key.version)
+        )
+
     def without_versions_to(self, last: int) -> "KeySet":
         """The same list where no version up to *last* will ever be given to a new key."""
         return replace(self, skipped=(*self.skipped, *range(self.newest + 1, last + 1)))

@@ -33,6 +33,17 @@ def stage(keyset: KeySet, made: Made, now: Moment, taken: int = 0, engine: str =
     return keyset.with_keys(Key.born(keyset.lineage, version, KeyState.STAGED, made, now, engine=engine))
 
 
+def discover(keyset: KeySet, made: Made, version: int, now: Moment, engine: str) -> KeySet:
+    """Add a key that another node staged under that *version*: it decrypts, and is announced nowhere here.
+
+    Raises E-KEYSET-CONFLICT when the version is another key's.
+    """
+    if any(key.version == version for key in keyset.keys):
+        raise KleidiError(faults.KEYSET_CONFLICT, f"v{version} is another key here")
+    key = Key.born(keyset.lineage, version, KeyState.STAGED, made, now, engine=engine)
+    return keyset.with_found(key)
+
+
 def refuse_second_staged(keyset: KeySet) -> None:
     for key in keyset.keys:
         if key.state is KeyState.STAGED:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from appliance import faults
 from appliance.faults import KleidiError
 from appliance.keys import adopted, key_id, lifecycle
-from appliance.keys.engine import SOFTHSM, EngineState
+from appliance.keys.engine import SOFTHSM, EngineState, Finds
 from appliance.keys.found import FoundToken
 from appliance.keys.keyset import Adopted, Key, KeySet, KeyState
 from appliance.ops import check
@@ -30,6 +30,7 @@ class Verb(StrEnum):
     DESTROY = "destroy"
     ADOPT = "adopt"
     ACCEPT = "accept"
+    DISCOVER = "discover"
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ class Operations:
                 return self._rotate(current, command)
             case Verb.DESTROY:
                 return self._destroy(current, command)
+            case Verb.DISCOVER:
+                return self._discover(current, command)
             case _:
                 return self._turn(current, command)
 
@@ -164,6 +167,24 @@ class Operations:
         staged = lifecycle.stage(keyset, made, self.ledger.now(), highest, engine)
         payload = current.payload.with_state(engine, made.state)
         return self._commit(current, command, payload, staged, staged.keys[-1])
+
+    def finds(self, current: Opened) -> list[str]:
+        """The engines in use, or configured, in which a key of another node can be found."""
+        named = dict.fromkeys([*current.payload.engines, self.engine])
+        return [name for name in named if isinstance(self.workshop.engines[name], Finds)]
+
+    def _discover(self, current: Opened, command: Command) -> Outcome:
+        """Take up the key of that id, which another node staged in an engine that is shared."""
+        keyset = current.payload.keyset
+        version, fingerprint = key_id.parts(command.key)
+        for name in self.finds(current) if key_id.lineage(command.key) == keyset.lineage else ():
+            made = self.workshop.find(name, current.payload, fingerprint)
+            if made is not None:
+                grown = lifecycle.discover(keyset, made, version, self.ledger.now(), name)
+                found = next(key for key in grown.keys if key.version == version)
+                payload = current.payload.with_state(name, made.state)
+                return self._commit(current, command, payload, grown, found)
+        raise KleidiError(faults.KEY_UNKNOWN, command.key)
 
     def _rotate(self, current: Opened, command: Command) -> Outcome:
         """Stage and promote: two generations. Interrupted in between, a second run takes the second."""

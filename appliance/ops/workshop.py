@@ -5,7 +5,16 @@ from pathlib import Path
 
 from appliance import faults
 from appliance.faults import KleidiError
-from appliance.keys.engine import SOFTHSM, Adoption, Adopts, EngineState, Made
+from appliance.keys.engine import (
+    SOFTHSM,
+    Adoption,
+    Adopts,
+    AwayError,
+    EngineState,
+    Finds,
+    Made,
+    OffError,
+)
 from appliance.keys.engines import Engines
 from appliance.keys.found import FoundToken
 from appliance.volume import memory
@@ -29,6 +38,14 @@ class Workshop:
         """A new key of that *engine*, beside those of *payload*."""
         with memory.room(self.memory_dir) as scratch:
             return self.engines[engine].make(scratch, payload.state(engine), object_id)
+
+    def find(self, engine: str, payload: Payload, fingerprint: str) -> Made | None:
+        """The key of that *fingerprint*, which another node took up; None when that *engine* has none."""
+        shared = self.engines[engine]
+        try:
+            return shared.find(payload.state(engine), fingerprint) if isinstance(shared, Finds) else None
+        except (AwayError, OffError) as error:
+            raise KleidiError(error.fault, error.detail) from error
 
     def destroy(self, engine: str, payload: Payload, object_id: str) -> EngineState:
         """What that *engine* keeps without the key."""

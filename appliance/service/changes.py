@@ -43,6 +43,13 @@ class Changes:
             lambda opened: (hand_out(opened, recipients, storage, by, reason, dry_run=dry_run), opened)
         )
 
+    def shared(self) -> bool:
+        """Whether there is an engine in which a key of another node can be found."""
+        try:
+            return bool(self._operations.finds(self._keeper.opened()))
+        except KleidiError:
+            return False
+
     async def catch_up(self) -> None:
         """Go over to a generation that is newer than what is served. Raises KleidiError when it does not."""
         async with self._busy:

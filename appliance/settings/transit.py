@@ -75,6 +75,12 @@ class TransitSettings(BaseSettings):
         16, ge=1, le=64, description="How many calls may wait for Transit at a time."
     )
 
+    transit_follow: bool = Field(
+        default=False,
+        description="Whether a new version of the key at the server is staged at once and promoted ten "
+        "minutes later, so that `auto_rotate_period` works unattended.",
+    )
+
     @field_validator("transit_addresses")
     @classmethod
     def _are_addresses(cls, value: str | None) -> str | None:

@@ -5,6 +5,8 @@ import asyncio
 import grpc
 
 from appliance import assembly, logs
+from appliance.service.changes import Changes
+from appliance.service.finder import Finder
 from appliance.service.rpc.kms import KeyManagement
 from appliance.service.server import serve
 from appliance.service.sockets.binding import speaks_grpc
@@ -29,7 +31,9 @@ async def main() -> None:
     empty = grpc.method_handlers_generic_handler(
         "bench.Empty", {"Empty": grpc.unary_unary_rpc_method_handler(_empty)}
     )
-    kms = KeyManagement(keeper, counted, Tripwire(keeper), observer)
+    changes = Changes(keeper, assembly.operations(settings, counted, assembly.storage(settings), engines))
+    finder = Finder(keeper, changes, assembly.here())
+    kms = KeyManagement(keeper, counted, Tripwire(keeper), finder, observer)
     handlers = kms.handler(), empty
     await serve(keeper, [Listener(settings.socket, settings.socket_mode, None, speaks_grpc(*handlers))])
 

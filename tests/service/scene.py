@@ -18,6 +18,7 @@ from appliance.ops.workshop import Workshop
 from appliance.provision.plan import Policy, Refusal
 from appliance.service import health
 from appliance.service.changes import Changes
+from appliance.service.finder import Finder
 from appliance.service.keeper import Keeper
 from appliance.service.opened import OpenToken
 from appliance.service.rpc.admin import LARGEST, Admin
@@ -122,7 +123,7 @@ class Scene:
         workshop = Workshop(storage, self.engines, self.root / "memory")
         operations = Operations(workshop, ledger, 0)
         changes, tripwire = Changes(keeper, operations), Tripwire(keeper)
-        kms = KeyManagement(keeper, ledger, tripwire, observer)
+        kms = KeyManagement(keeper, ledger, tripwire, Finder(keeper, changes, "0:1"), observer)
         admin = Admin(keeper, self.socket, changes, ledger, tripwire, observer)
         cluster = Cluster(operations, Policy.JOIN, allow_unmounted=True)
         nodes = Nodes(keeper, changes, cluster, Invitations(LONG_SECONDS, time.monotonic), admin.changed)

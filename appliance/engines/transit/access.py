@@ -23,6 +23,7 @@ class Access:
     cert_file: Path | None = None
     key_file: Path | None = None
     lanes: int = 16
+    follow: bool = False
 
     @classmethod
     def of(cls, settings: object) -> "Access":

@@ -165,6 +165,9 @@ class TransitEngine:
                 ever = self._held.numbers(mount, key)
                 if (mount, key) == configured and ever and told.latest > max(ever):
                     warnings.append((faults.TRANSIT_NEWER, f"version {told.latest}, taken up {max(ever)}"))
+                if self.access.follow:
+                    # Then it is what is wanted.
+                    warnings = [each for each in warnings if each[0] is not faults.TRANSIT_AUTO_ROTATE]
                 for fault, detail in warnings:
                     found.setdefault(fault, []).append(f"{mount}/{key}: {detail}")
             if self.keys.upserts(self.access.mount):

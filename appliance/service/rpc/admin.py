@@ -27,7 +27,7 @@ from proto.admin import admin_pb2 as pb
 LARGEST = 8 * 1024 * 1024
 _NO_RECORD = Record()
 # Adopting brings files along and has a method of its own.
-_VERBS = set(Verb) - {Verb.ADOPT}
+_VERBS = set(Verb) - {Verb.ADOPT, Verb.DISCOVER}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ import grpc
 
 from appliance import faults
 from appliance.faults import KleidiError
+from appliance.keys.keyring import Keyring
 from appliance.service import limits
+from appliance.service.finder import Finder
 from appliance.service.keeper import Keeper
 from appliance.service.rpc import answers
 from appliance.service.rpc.transport import service
@@ -19,8 +21,11 @@ VERSION = "v2"
 class KeyManagement:
     """The three methods that the API server calls."""
 
-    def __init__(self, keeper: Keeper, ledger: Ledger, tripwire: Tripwire, observer: Observer) -> None:
+    def __init__(
+        self, keeper: Keeper, ledger: Ledger, tripwire: Tripwire, finder: Finder, observer: Observer
+    ) -> None:
         self._keeper = keeper
+        self._finder = finder
         self._ledger = ledger
         self._tripwire = tripwire
         self._observer = observer
@@ -53,11 +58,17 @@ class KeyManagement:
 
     async def decrypt(self, request: pb.DecryptRequest) -> pb.DecryptResponse:
         annotations = dict(request.annotations)
+
+        def unwrap(keyring: Keyring) -> bytes:
+            return keyring.unwrap(request.key_id, request.ciphertext, annotations)
+
         try:
-            plaintext = await self._keeper.call(
-                lambda keyring: keyring.unwrap(request.key_id, request.ciphertext, annotations),
-                request.key_id,
-            )
+            try:
+                plaintext = await self._keeper.call(unwrap, request.key_id)
+            except KleidiError as error:
+                if error.fault is not faults.KEY_UNKNOWN or not await self._finder.found(request.key_id):
+                    raise
+                plaintext = await self._keeper.call(unwrap, request.key_id)
         except KleidiError as error:
             self._tripwire.touch(error.fault, request.key_id)
             raise
