@@ -56,6 +56,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "kleidi transit policy >kleidi.hcl",
     ),
     "transit check": ("kleidi transit check", "kleidi transit check -o json"),
+    "transit adopt": (
+        "kleidi transit adopt kleidi-kms-plugin_1_1700000000 --dry-run",
+        "kleidi transit adopt kleidi-kms-plugin_1_1700000000 --key transit/kleidi",
+    ),
     "transit rotate": (
         "kleidi transit rotate --token-file token",
         "kleidi transit rotate --token-file token -o json",

@@ -8,7 +8,7 @@ import typer
 
 from appliance import faults, hardening, screen
 from appliance.cli.help import Verbs
-from appliance.cli.options import Output, Printed, tell
+from appliance.cli.options import DryRun, Output, Printed, tell
 from appliance.documents import Document
 from appliance.faults import Exit, Kind, KleidiError
 from appliance.settings import load
@@ -22,6 +22,15 @@ _TokenFile = Annotated[
         metavar="FILE",
         help="A token of yours that may rotate the key; for this run alone.",
     ),
+]
+
+
+_TheirKeyId = Annotated[
+    str, typer.Argument(metavar="KEY-ID", help="As it stands in etcd: kleidi-kms-plugin_1_1700000000.")
+]
+_TheirKey = Annotated[
+    str,
+    typer.Option("--key", metavar="MOUNT/KEY", help="The Transit key that it used. Default: the settings'."),
 ]
 
 
@@ -132,6 +141,36 @@ def rotate(*, token_file: _TokenFile, output: Printed = Output.TEXT) -> None:
     finally:
         engine.close()
     tell(TransitRotated(f"{access.mount}/{access.key}", version), output)
+
+
+@app.command()
+def adopt(
+    key_id: _TheirKeyId,
+    *,
+    key: _TheirKey = "",
+    dry_run: DryRun = False,
+    output: Printed = Output.TEXT,
+) -> None:
+    """Decrypt what the original kleidi's Vault provider wrote: take over the version that the id names."""
+    from dataclasses import replace
+
+    from appliance import assembly
+    from appliance.cli import reach
+    from appliance.client import admin
+    from appliance.client.report import Changed
+    from appliance.ops.operations import Command, Verb
+
+    hardening.shut()
+    settings = load()
+    name = key or f"{settings.transit_mount}/{settings.transit_key}"
+    place = "transit", name, key_id
+    command = Command(Verb.ADOPT, dry_run=dry_run, by=assembly.here())
+    changed = reach.carried_out(
+        settings,
+        lambda: admin.adopt(settings.admin_socket, admin.take_over_request(*place, dry_run=dry_run)),
+        lambda opened, operations: Changed.of(operations.take_over(opened, *place, command)),
+    )
+    tell(replace(changed, dry_run=dry_run), output)
 
 
 def _verdict(fault: faults.Fault | None) -> str:

@@ -61,6 +61,10 @@ def adopt(socket: Path, request: admin_pb2.AdoptRequest) -> Changed:
         return _changed(stub.Adopt(request, timeout=_CHANGE_SECONDS))
 
 
+def take_over_request(engine: str, name: str, key_id: str, *, dry_run: bool) -> admin_pb2.AdoptRequest:
+    return admin_pb2.AdoptRequest(engine=engine, name=name, key_id=key_id, dry_run=dry_run)
+
+
 def bundle(socket: Path, request: admin_pb2.BundleRequest) -> admin_pb2.BundleReply:
     with answering(socket) as stub:
         return stub.Bundle(request, timeout=_CHANGE_SECONDS)

@@ -118,7 +118,7 @@ class Changed(Document):
     schema: ClassVar[str] = "kleidi.change/v1"
     printed_by: ClassVar[str] = (
         "kleidi key stage · promote · rotate · retire · disable · enable · destroy, kleidi adopt, "
-        "kleidi anchor accept, kleidi node join, kleidi slot add · test · remove"
+        "kleidi transit adopt, kleidi anchor accept, kleidi node join, kleidi slot add · test · remove"
     )
 
     said: Annotated[tuple[str, ...], "what was done, and what could not be done behind it"]

@@ -142,6 +142,15 @@ class Adopts(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesOver(Protocol):
+    """An engine that holds what another plugin encrypted with, and can name it."""
+
+    def take_over(self, state: EngineState, name: str) -> Made:
+        """The key of that *name* beside those of *state*; it only unwraps. Raises E-KEY-ADOPTED-ALREADY."""
+        ...
+
+
 class EngineError(Exception):
     """What an engine can answer instead of bytes. Never raised itself."""
 

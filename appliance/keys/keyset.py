@@ -39,10 +39,14 @@ class Moment:
 
 @dataclass(frozen=True)
 class Adopted:
-    """How a key that another plugin made is known outside: its id, and the one annotation it wants."""
+    """How a key that another plugin made is known outside: its id, and the one annotation it wants.
+
+    *scheme* is what its ciphertexts are like (appliance/keys/adopted.py).
+    """
 
     key_id: str
     annotation: str
+    scheme: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,8 @@ class Key:
         }
         if self.adopted is not None:
             fields["adopted"] = {"key_id": self.adopted.key_id, "annotation": self.adopted.annotation}
+            if self.adopted.scheme:
+                fields["adopted"]["scheme"] = self.adopted.scheme
         return fields
 
     @classmethod
@@ -114,7 +120,7 @@ class Key:
             bytes.fromhex(data["known_answer"]),
             data["fingerprint"],
             Moment(since.get("unix", 0), since.get("served", 0)),
-            Adopted(adopted["key_id"], adopted["annotation"]) if adopted else None,
+            Adopted(adopted["key_id"], adopted["annotation"], adopted.get("scheme", "")) if adopted else None,
             data["engine"],
         )
 

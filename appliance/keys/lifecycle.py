@@ -50,11 +50,13 @@ def refuse_second_staged(keyset: KeySet) -> None:
             raise KleidiError(faults.KEY_STAGED_ALREADY, key.id)
 
 
-def adopt(keyset: KeySet, made: Made, adopted: Adopted, now: Moment, taken: int = 0) -> KeySet:
+def adopt(  # noqa: PLR0913, PLR0917  all that is known of a key meets here
+    keyset: KeySet, made: Made, adopted: Adopted, now: Moment, taken: int = 0, engine: str = SOFTHSM
+) -> KeySet:
     """Add another plugin's key: it decrypts and never encrypts."""
     refuse_second_adopted(keyset, adopted)
     version = next_version(keyset, taken)
-    return keyset.with_keys(Key.born(keyset.lineage, version, KeyState.RETIRED, made, now, adopted))
+    return keyset.with_keys(Key.born(keyset.lineage, version, KeyState.RETIRED, made, now, adopted, engine))
 
 
 def refuse_second_adopted(keyset: KeySet, adopted: Adopted) -> None:

@@ -130,6 +130,21 @@ class Operations:
         outcome = self._commit(current, command, payload, adopted_set, adopted_set.keys[-1])
         return replace(outcome, said=(*outcome.said, *filter(None, [taken.warning])))
 
+    def take_over(self, current: Opened, engine: str, name: str, theirs: str, command: Command) -> Outcome:
+        """The same with a key of that *name* in an engine: what the original's Vault provider wrote.
+
+        *theirs* is the key id that it stored beside it.
+        """
+        taken_as, version = adopted.in_transit(theirs)
+        self.committer.demand(current)
+        keyset = current.payload.keyset
+        lifecycle.refuse_second_adopted(keyset, taken_as)
+        made = self.workshop.take_over(engine, current.payload, f"{name}:{version}")
+        highest = self.workshop.storage.highest_version(current)
+        grown = lifecycle.adopt(keyset, made, taken_as, self.ledger.now(), highest, engine)
+        payload = current.payload.with_state(engine, made.state)
+        return self._commit(current, command, payload, grown, grown.keys[-1])
+
     def conditions(self, keyset: KeySet, key: Key, stored: int | None = None) -> list[check.Condition]:
         """Whether it is safe to do without *key*."""
         known = check.Evidence(

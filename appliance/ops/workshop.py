@@ -14,6 +14,7 @@ from appliance.keys.engine import (
     Finds,
     Made,
     OffError,
+    TakesOver,
 )
 from appliance.keys.engines import Engines
 from appliance.keys.found import FoundToken
@@ -38,6 +39,13 @@ class Workshop:
         """A new key of that *engine*, beside those of *payload*."""
         with memory.room(self.memory_dir) as scratch:
             return self.engines[engine].make(scratch, payload.state(engine), object_id)
+
+    def take_over(self, engine: str, payload: Payload, name: str) -> Made:
+        """Another plugin's key of that *name* in that *engine*."""
+        asked = self.engines[engine]
+        if not isinstance(asked, TakesOver):
+            raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"engine {engine} takes over no key by its name")
+        return asked.take_over(payload.state(engine), name)
 
     def find(self, engine: str, payload: Payload, fingerprint: str) -> Made | None:
         """The key of that *fingerprint*, which another node took up; None when that *engine* has none."""

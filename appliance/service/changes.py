@@ -34,6 +34,9 @@ class Changes:
     async def adopt(self, found: FoundToken, annotation: str, command: Command) -> Outcome:
         return await self.do(lambda opened: self._operations.adopt(opened, found, annotation, command))
 
+    async def take_over(self, engine: str, name: str, theirs: str, command: Command) -> Outcome:
+        return await self.do(lambda opened: self._operations.take_over(opened, engine, name, theirs, command))
+
     async def bundle(
         self, recipients: Recipients, reason: str, *, dry_run: bool, by: str
     ) -> tuple[bytes, Opened]:

@@ -600,6 +600,9 @@ class AdoptRequest(_message.Message):
     KEY_LABEL_FIELD_NUMBER: _builtins.int
     ANNOTATION_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
     pin: _builtins.str
     token_label: _builtins.str
     """Chooses among several tokens; may be empty when there is one."""
@@ -608,6 +611,10 @@ class AdoptRequest(_message.Message):
     annotation: _builtins.str
     """The annotation that its ciphertexts carry, where the label does not tell."""
     dry_run: _builtins.bool
+    engine: _builtins.str
+    """In place of a token: the engine that holds the key, its name there, and the key id stored beside it."""
+    name: _builtins.str
+    key_id: _builtins.str
     @_builtins.property
     def files(self) -> _containers.ScalarMap[_builtins.str, _builtins.bytes]:
         """The token directory's files by relative name: a copy, the directory itself is not touched."""
@@ -621,10 +628,13 @@ class AdoptRequest(_message.Message):
         key_label: _builtins.str = ...,
         annotation: _builtins.str = ...,
         dry_run: _builtins.bool = ...,
+        engine: _builtins.str = ...,
+        name: _builtins.str = ...,
+        key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotation", b"annotation", "dry_run", b"dry_run", "files", b"files", "key_label", b"key_label", "pin", b"pin", "token_label", b"token_label"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotation", b"annotation", "dry_run", b"dry_run", "engine", b"engine", "files", b"files", "key_id", b"key_id", "key_label", b"key_label", "name", b"name", "pin", b"pin", "token_label", b"token_label"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -146,7 +146,7 @@ def test_what_another_plugin_wrote_without_associated_data_opens(site: Site) -> 
     ]
     body = base64.b64decode(written.removeprefix("vault:v1:"))
     bound = site.take()
-    adopted = site.engine.adopt_unbound(bound.state, "transit", site.key, 1)
+    adopted = site.engine.take_over(bound.state, f"transit/{site.key}:1")
     assert adopted.object_id == f"{bound.object_id};no-aad"
     site.engine.open(site.directory, adopted.state)
     assert site.unwrap(adopted, body) == b"plaintext"
@@ -156,7 +156,7 @@ def test_what_another_plugin_wrote_without_associated_data_opens(site: Site) -> 
         site.unwrap(bound, body)
     answers = {made.object_id: made.known_answer for made in (bound, adopted)}
     site.engine.prove(site.directory, adopted.state, answers)
-    again = refused(lambda: site.engine.adopt_unbound(adopted.state, "transit", site.key, 1))
+    again = refused(lambda: site.engine.take_over(adopted.state, f"transit/{site.key}:1"))
     assert again is faults.KEY_ADOPTED_ALREADY
 
 

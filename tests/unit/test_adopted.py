@@ -4,6 +4,7 @@
 of the original kleidi, internal/plugins/_mock/pkg/service/pkcs11.go of kubernetes/kms).
 """
 
+import base64
 from collections.abc import Mapping
 
 import pytest
@@ -116,3 +117,72 @@ def test_any_bytes_make_an_envelope_or_are_refused(data: bytes) -> None:
         assert not 28 < len(data) <= 1024
     else:
         assert opened.body == data
+
+
+# ---- the original's Vault provider: Transit's text
+
+IN_TRANSIT = "kleidi-kms-plugin_3_1700000000"
+BODY = bytes.fromhex(GOLDEN["kms-test"][1])
+TEXT = b"vault:v3:" + base64.b64encode(BODY)
+ORIGINAL = {"v2.kleidi.beezy.dev": b"1"}
+
+
+def test_the_key_id_names_the_version() -> None:
+    assert adopted.in_transit(IN_TRANSIT) == (
+        Adopted(IN_TRANSIT, "v2.kleidi.beezy.dev", adopted.TRANSIT_TEXT),
+        3,
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["", "kleidi-kms-plugin", "kleidi-kms-plugin_0_1", "kleidi-kms-plugin_1_x", "x_1_1"]
+)
+def test_another_key_id_is_none_of_the_providers(name: str) -> None:
+    with pytest.raises(KleidiError) as caught:
+        adopted.in_transit(name)
+    assert caught.value.fault is faults.TOKEN_NOT_ADOPTED
+
+
+def test_its_text_is_the_bytes_in_base64() -> None:
+    theirs, _ = adopted.in_transit(IN_TRANSIT)
+    assert adopted.opened(TEXT, ORIGINAL, theirs).body == BODY
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BODY,
+        TEXT.replace(b"v3", b"v4"),
+        TEXT.replace(b"v3", b"v03"),
+        TEXT.replace(b"vault", b"openbao"),
+        TEXT + b"\n",
+        TEXT[:-2] + b"\n" + TEXT[-2:],
+        TEXT[:-1],
+        b"vault:v3:" + base64.b64encode(bytes(28)),
+        b"",
+    ],
+    ids=[
+        "raw",
+        "version",
+        "spelling",
+        "prefix",
+        "newline",
+        "newline inside",
+        "cut",
+        "nothing inside",
+        "empty",
+    ],
+)
+def test_what_transit_would_read_as_the_same_is_refused(text: bytes) -> None:
+    theirs, _ = adopted.in_transit(IN_TRANSIT)
+    with pytest.raises(KleidiError) as caught:
+        adopted.opened(text, ORIGINAL, theirs)
+    assert caught.value.fault is faults.ENVELOPE_INVALID
+
+
+@given(st.binary(max_size=1100))
+def test_any_text_is_opened_or_refused(data: bytes) -> None:
+    theirs, _ = adopted.in_transit(IN_TRANSIT)
+    with pytest.raises(KleidiError) as caught:
+        adopted.opened(data, ORIGINAL, theirs)
+    assert caught.value.fault is faults.ENVELOPE_INVALID

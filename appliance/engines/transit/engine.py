@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from appliance import faults
@@ -110,9 +111,12 @@ class TransitEngine:
                     return self._taking.take(held, version, told)
         return None
 
-    def adopt_unbound(self, state: EngineState, mount: str, key: str, number: int) -> Made:
-        """Take up a version with which another plugin encrypted without associated data; it only unwraps."""
-        held, version = _held(state), Version(mount, key, number, bound=False)
+    def take_over(self, state: EngineState, name: str) -> Made:
+        """A version with which another plugin encrypted, without associated data; *name* as in Version."""
+        try:
+            held, version = _held(state), replace(Version.parse(name), bound=False)
+        except ValueError as error:
+            raise KleidiError(faults.TOKEN_NOT_ADOPTED, f"{name!r} is no MOUNT/KEY:VERSION") from error
         if version in held.versions:
             raise KleidiError(faults.KEY_ADOPTED_ALREADY, str(version))
         with self._as_kleidi():

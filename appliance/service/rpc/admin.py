@@ -125,8 +125,11 @@ class Admin:
         )
 
     async def adopt(self, request: pb.AdoptRequest) -> pb.ChangeReply:
-        found = FoundToken(dict(request.files), request.pin, request.token_label, request.key_label)
         command = Command(Verb.ADOPT, dry_run=request.dry_run, by=calls.CALLER.get())
+        if request.engine:
+            place = request.engine, request.name, request.key_id
+            return self.changed(await self.changes.take_over(*place, command))
+        found = FoundToken(dict(request.files), request.pin, request.token_label, request.key_label)
         return self.changed(await self.changes.adopt(found, request.annotation, command))
 
     async def bundle(self, request: pb.BundleRequest) -> pb.BundleReply:
