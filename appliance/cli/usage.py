@@ -70,7 +70,7 @@ def _known() -> dict[str, KnownKey]:
             return {}
         from appliance.client import admin
 
-        return {key.key_id: KnownKey(key.name, key.state) for key in admin.ask(socket).keys}
+        return {key.key_id: KnownKey(key.name, key.state, key.engine) for key in admin.ask(socket).keys}
     except (KleidiError, OSError):
         return {}
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, NamedTuple
 
 from appliance import screen
 from appliance.documents import Document
+from appliance.keys.engine import SOFTHSM
 from appliance.usage.stored import Kind, under_kms_v2
 from appliance.usage.tally import SCHEMA, Tally
 
@@ -15,10 +16,11 @@ _NO_NAMESPACES = "None of them is a namespace, and every cluster has some: this 
 
 
 class KnownKey(NamedTuple):
-    """A key that this node's server knows: its name and its state."""
+    """A key that this node's server knows: its name, its state, and what holds it."""
 
     name: str
     state: str
+    engine: str
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,16 @@ class Sum:
     key_id: Annotated[str, "as in the rows"]
     key: Annotated[str, "v1, v2, … where this node's server knows the key"]
     state: Annotated[str, "primary, retired, … where it knows the key"]
+    engine: Annotated[str, "what holds it, where it knows the key"]
     objects: Annotated[int, "how many"]
 
     @property
     def under(self) -> str:
         if self.kind is Kind.IDENTITY:
             return "not encrypted"
-        known = f"{self.key} ({self.state})" if self.key else self.kind.value
+        # Where SoftHSM holds it, nobody has to be told.
+        where = "" if self.engine in ("", SOFTHSM) else f", {self.engine}"
+        known = f"{self.key} ({self.state}{where})" if self.key else self.kind.value
         return " ".join(filter(None, (known, *([] if self.key else [self.provider]), self.key_id)))
 
 
@@ -116,7 +121,7 @@ def _sums(tally: Tally, known: Mapping[str, KnownKey]) -> list[Sum]:
     sums = []
     for (kind, provider, key_id), count in sorted(found.items(), key=lambda item: (-item[1], item[0])):
         ours = known.get(key_id) if under_kms_v2(kind, provider) else None
-        sums.append(Sum(kind, provider, key_id, *(ours or ("", "")), count))
+        sums.append(Sum(kind, provider, key_id, *(ours or ("", "", "")), count))
     return sums
 
 

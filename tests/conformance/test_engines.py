@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance import engines
 from tests.conformance.encryption import Kms
 from tests.conformance.patience import eventually
 from tests.conformance.stage import Stage
@@ -55,16 +56,25 @@ def wrote(stage: Stage, appliance: Appliance) -> None:
     assert appliance.status().key_id.encode() in fresh.stored("kept-0")
 
 
+@pytest.mark.parametrize("there", ["transit", "pkcs11"])
 def test_secrets_move_there_and_back_under_load_and_nothing_fails(
-    stage: Stage, bao: Node, make_appliance: MakeAppliance, tmp_path: Path
+    there: str,
+    stage: Stage,
+    make_appliance: MakeAppliance,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    appliance = running(make_appliance(**admitted(bao, tmp_path / "login", key="kleidi")))
+    with engines.told(there, request, tmp_path_factory) as settings:
+        _there_and_back(there, stage, running(make_appliance(**settings | {"engine": "softhsm"})))
+
+
+def _there_and_back(there: str, stage: Stage, appliance: Appliance) -> None:
     kms, ids = Kms("kleidi", appliance.socket), [appliance.wait_ready()]
     server = stage.apiserver(kms)
     for name, value in EXPECTED.items():
         server.create_secret(name, value)
     with load([server]) as under:
-        for engine, name in (("transit", "v2"), ("softhsm", "v3")):
+        for engine, name in ((there, "v2"), ("softhsm", "v3")):
             ids.append(move(appliance, engine, name))
             eventually(partial(uses, server, ids[-1], "kept-0"), within=POLL_SECONDS, explain=server.tail)
             migrate(server)
@@ -76,6 +86,7 @@ def test_secrets_move_there_and_back_under_load_and_nothing_fails(
     for name in ("v1", "v2"):
         do(appliance, "key", "disable", name, "--stored", "0")
     assert stage.apiserver(kms).secrets() == EXPECTED, "nothing needs them any more"
+    appliance.stop()
 
 
 def test_two_nodes_that_begin_in_transit_share_one_key_and_no_bundle(

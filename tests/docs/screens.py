@@ -133,7 +133,7 @@ def _count() -> Count:
     ]
     tally.counts.update(dict(rows))
     tally.revision, tally.complete = 81_204, True
-    return Count.of(tally, known={key.key_id: KnownKey(key.name, key.state) for key in KEYS})
+    return Count.of(tally, known={key.key_id: KnownKey(key.name, key.state, key.engine) for key in KEYS})
 
 
 SCREENS = [

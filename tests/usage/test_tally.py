@@ -141,14 +141,14 @@ def test_text_is_a_table_and_what_to_know_about_it(tally: Tally) -> None:
 def test_sums_are_over_all_resources_with_the_names_that_the_server_knows() -> None:
     stored = [*STORED[:4], (b"/registry/configmaps/a/b", kms_v2()), (b"/registry/secrets/a/c", PLAIN)]
     tally = count(Fixed(stored), "/registry")
-    counted = Count.of(tally, known={KEY_ID: KnownKey("v1", "retired")})
+    counted = Count.of(tally, known={KEY_ID: KnownKey("v1", "retired", "transit")})
     assert [(each.objects, each.key, each.key_id) for each in counted.sums] == [
         (3, "v1", KEY_ID),
         (2, "", ""),
         (1, "", OTHER),
     ]
     text = counted.to_text()
-    assert f"3  50.0 %  v1 (retired) {KEY_ID}" in text
+    assert f"3  50.0 %  v1 (retired, transit) {KEY_ID}" in text
     assert "2  33.3 %  not encrypted" in text
     assert f"1  16.7 %  kms-v2 kleidi {OTHER}" in text
 

@@ -1,0 +1,36 @@
+"""Who runs SoftHSM alone pays for no other engine: nothing of one is imported."""
+
+import subprocess
+import sys
+
+from tests.reference import CHECKOUT
+
+_PROGRAM = """
+import sys
+from appliance import assembly
+from appliance.settings import load
+engines = assembly.engines(load())
+{use}
+print(" ".join(sorted(sys.modules)))
+"""
+
+
+def imported(use: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM.format(use=use)],
+        cwd=CHECKOUT,
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_an_engine_is_imported_when_it_is_asked_for() -> None:
+    alone = imported('engines["softhsm"]')
+    others = {"appliance.engines.transit", "appliance.engines.pkcs11", "http.client", "softhsm.pkcs11"}
+    assert not alone & others
+    assert "appliance.engines.transit" in imported('engines["transit"]')
+    assert "appliance.engines.pkcs11" in imported('engines["pkcs11"]')
