@@ -76,7 +76,7 @@ test: system strace age shells nss cc p11-kit $(ready)  ## every test but confor
 	@$(pytest) tests --ignore=tests/conformance --ignore=tests/container
 
 .PHONY: conformance
-conformance: system etcd etcdctl $(ready) $(server)  ## the API server's own code against the appliance
+conformance: system age nss etcd etcdctl $(ready) $(server)  ## the API server's own code against the appliance
 	@KLEIDI_TEST_SECRETSERVER=$(server) $(pytest) tests/conformance
 
 .PHONY: faults

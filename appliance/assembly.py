@@ -176,8 +176,8 @@ def serve(settings: Settings) -> None:
     from appliance.ops.slots import SlotChanges
     from appliance.service import health, limits
     from appliance.service.changes import Changes
-    from appliance.service.finder import Finder
-    from appliance.service.follower import Follower
+    from appliance.service.engines.finder import Finder
+    from appliance.service.engines.follower import Follower
     from appliance.service.ledger_saver import keep_ledger
     from appliance.service.rpc.admin import Admin
     from appliance.service.rpc.kms import KeyManagement

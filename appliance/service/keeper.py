@@ -1,8 +1,8 @@
 """The keeper supervises what is open: opens it, proves it again and again, opens it anew when it is lost.
 
-Opening and proving have a thread of their own, and so have the calls of each engine that waits (lanes) and
-the watch over each remote one (engine_watch): a call waits for its own key's engine alone. How things stand
-is told from a snapshot and never waits for anybody.
+Opening and proving have a thread of their own; which way a call takes, the engines in use know
+(engines/in_use.py): it waits for its own key's engine alone. How things stand is told from a snapshot and
+never waits for anybody.
 """
 
 import asyncio
@@ -11,18 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
 
 from appliance import faults
 from appliance.faults import Fault, KleidiError
-from appliance.keys.engine import AwayError, EngineError, OffError
 from appliance.keys.keyring import Keyring
-from appliance.keys.keyset import KeyState
 from appliance.logs import log
-from appliance.service.engine_watch import EngineWatch
-from appliance.service.lanes import Lanes
+from appliance.service.engines.in_use import EnginesInUse
 from appliance.service.opened import OpenToken
 from appliance.service.standing import EngineStanding, Standing
 from appliance.telemetry import Observer, Remarked, Stood, Switched, TokenOpened
@@ -57,12 +53,8 @@ class Keeper:
         self._token = token
         self._observer = observer
         self._call_seconds = call_seconds
-        self._queue_size = queue_size
         self._probe_seconds = probe_seconds
         self._thread = ThreadPoolExecutor(1, "token")
-        self._lanes: dict[str, Lanes] = {}
-        self._watches: dict[str, EngineWatch] = {}
-        self._watching: dict[str, asyncio.Task[None]] = {}
         self._standing = Standing()
         self._proved_at = 0.0
         self._doubt = asyncio.Event()
@@ -73,19 +65,26 @@ class Keeper:
         # Of those, what was found when the volume was opened.
         self._found: set[Fault] = set()
         self._stuck: Exception | None = None
+        self._engines = EnginesInUse(
+            token,
+            call_seconds=call_seconds,
+            queue_size=queue_size,
+            probe_seconds=probe_seconds,
+            remark=self.remark,
+            withdraw=self.withdraw,
+            doubt=self._doubt.set,
+        )
 
     def standing(self) -> Standing:
         """How things stand, at once."""
         standing = self._standing
         if not standing.serves or standing.keyset is None:
             return standing
-        primary = standing.keyset.primary
-        watch = self._watches.get(primary.engine)
-        if watch and (why := watch.why_not(primary.id)):
+        if why := self._engines.why_not(standing.keyset):
             # Of a key that did not prove itself yet or is off, Status must not speak; others are served.
             fault, detail = why
             return replace(standing, reason=fault, detail=detail, held_back=True)
-        proved_at = watch.proved_at(primary.id) if watch else self._proved_at
+        proved_at = self._engines.proved_at(standing.keyset) or self._proved_at
         if time.monotonic() - proved_at > _PROOF_PERIODS * self._probe_seconds:
             return replace(standing, reason=faults.PROBE_STALE)
         return standing.told(*self._remarks.items())
@@ -94,14 +93,7 @@ class Keeper:
         """What holds the keys, the primary key's first; empty while nothing is open."""
         if not self._standing.serves or self._standing.keyset is None:
             return []
-        alive = [key.engine for key in self._standing.keyset.keys if key.state is not KeyState.DESTROYED]
-        found = []
-        for name in self._token.lanes():
-            watch, shut = self._watches.get(name), self._token.shut(name)
-            away = (shut.fault, shut.detail) if shut else watch.away if watch else None
-            since = int(watch.away_since) if watch and away else 0
-            found.append(EngineStanding(name, watch is not None, alive.count(name), away, since))
-        return found
+        return self._engines.standings(self._standing.keyset)
 
     def remark(self, fault: Fault, detail: str = "") -> None:
         """Add something that somebody should look at, while calls go on."""
@@ -124,33 +116,7 @@ class Keeper:
             await self._pass_gate()
         if not self._standing.serves:
             raise KleidiError(self._standing.reason or faults.STARTING)
-        keyring = self._token.keyring
-        engine = keyring.keyset.primary.engine if key_id is None else keyring.engine_of(key_id)
-        if engine and (shut := self._token.shut(engine)):
-            raise KleidiError(shut.fault, shut.detail)
-        try:
-            if lanes := self._lanes.get(engine):
-                return await lanes.call(lambda: work(self._token.keyring))
-            # The two thread switches would cost twice what the work itself costs (docs/adr/0004).
-            return work(keyring)
-        except (AwayError, OffError) as error:
-            self._question(engine)
-            raise KleidiError(error.fault, error.detail) from error
-        except EngineError as error:
-            self._question(engine)
-            raise KleidiError(faults.TOKEN_LOST, str(error)) from error
-        except KleidiError as error:
-            if error.fault is faults.TOKEN_SLOW and engine in self._watches:
-                self._question(engine)
-            raise
-
-    def _question(self, engine: str) -> None:
-        """Look at once whether *engine* is what it was: a call came to doubt it."""
-        watch = self._watches.get(engine)
-        if watch:
-            watch.doubt()
-        else:
-            self._doubt.set()
+        return await self._engines.call(work, key_id)
 
     async def _pass_gate(self) -> None:
         try:
@@ -191,7 +157,7 @@ class Keeper:
         self._gate.clear()
         started = time.monotonic()
         try:
-            await self._leave_alone()
+            await self._engines.leave_alone()
             standing = await self._on_thread(lambda: self._token.switch(opened))
         except Exception as error:
             # Neither here nor there: nothing is told or done by halves until all is opened anew.
@@ -201,9 +167,8 @@ class Keeper:
             raise
         else:
             self._proved_at = time.monotonic()
-            self._follow_engines()
-            if watch := self._watches.get(opened.keyset.primary.engine):
-                await watch.look()  # what is announced next was proved, here and now
+            await self._engines.follow()
+            await self._engines.look(opened.keyset)
             self._stand(standing, self._token.warnings())
             self._observer.observe(Switched(standing.generation, self._proved_at - started))
         finally:
@@ -217,6 +182,7 @@ class Keeper:
         try:
             await self._run()
         finally:
+            await asyncio.shield(self._engines.leave())
             await asyncio.shield(self._on_thread(self._token.leave))
 
     async def _run(self) -> None:
@@ -239,7 +205,6 @@ class Keeper:
                 log.exception("the token could not be opened")
                 self._stand(Standing(faults.INTERNAL))
             finally:
-                await self._leave_engines()
                 await asyncio.shield(self._on_thread(self._token.close))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._retry.wait(), delay)
@@ -256,7 +221,7 @@ class Keeper:
         standing = await self._on_thread(self._token.open)
         warnings = await self._on_thread(self._token.warnings)
         self._proved_at = time.monotonic()
-        self._follow_engines()
+        await self._engines.follow()
         self._observer.observe(TokenOpened(self._proved_at - started))
         self._stand(standing, warnings)
         self._tell_of_shut()
@@ -274,46 +239,6 @@ class Keeper:
             await self._on_thread(self._token.tend)
             self._proved_at = time.monotonic()
             self._tell_of_shut()
-
-    def _follow_engines(self) -> None:
-        """Lanes for every engine that waits, and a watch over every remote one, as what is open has them.
-
-        None is left behind before all is closed: calls may still be in it.
-        """
-        for name, count in self._token.lanes().items():
-            if count and name not in self._lanes:
-                self._lanes[name] = Lanes(
-                    name, count, call_seconds=self._call_seconds, queue_size=self._queue_size
-                )
-        for name in self._token.remote():
-            if name not in self._watches:
-                watch = EngineWatch(
-                    name,
-                    partial(self._token.look, name),
-                    self._lanes[name],
-                    probe_seconds=self._probe_seconds,
-                    patience_seconds=2 * self._call_seconds,
-                    remark=self.remark,
-                    withdraw=self.withdraw,
-                )
-                self._watches[name] = watch
-                self._watching[name] = asyncio.create_task(watch.run())
-
-    async def _leave_alone(self) -> None:
-        """Wait until no call is inside of what is in the seal: it may be closed and opened anew."""
-        for name, lanes in self._lanes.items():
-            if name not in self._watches:
-                await lanes.idle()
-
-    async def _leave_engines(self) -> None:
-        for task in self._watching.values():
-            task.cancel()
-        await asyncio.gather(*self._watching.values(), return_exceptions=True)
-        for watch in self._watches.values():
-            watch.close()
-        for lanes in self._lanes.values():
-            lanes.close()
-        self._watching, self._watches, self._lanes = {}, {}, {}
 
     def _tell_of_shut(self) -> None:
         if shuts := self._token.shuts:

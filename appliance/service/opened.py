@@ -19,7 +19,7 @@ from appliance.keys.keyring import Keyring
 from appliance.keys.keyset import KeySet, KeyState
 from appliance.logs import event
 from appliance.provision.plan import Refusal
-from appliance.service.look import Look, look
+from appliance.service.engines.look import Look, look
 from appliance.service.standing import Standing
 from appliance.volume import durable, memory
 from appliance.volume.opening import Opened, Storage

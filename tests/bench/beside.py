@@ -6,7 +6,7 @@ import grpc
 
 from appliance import assembly, logs
 from appliance.service.changes import Changes
-from appliance.service.finder import Finder
+from appliance.service.engines.finder import Finder
 from appliance.service.rpc.kms import KeyManagement
 from appliance.service.server import serve
 from appliance.service.sockets.binding import speaks_grpc

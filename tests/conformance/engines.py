@@ -29,12 +29,21 @@ def told(
                 yield {"engine": "transit", **admitted(leader, directory / "login", addresses)}
         case "pkcs11":
             with places.softhsm(directory) as place:
-                assert place.options is not None
-                yield {
-                    "engine": "pkcs11",
-                    "pkcs11_module": str(place.options.module),
-                    "pkcs11_token": f"label={place.options.label}",
-                    "pkcs11_pin_file": str(place.options.pin_file),
-                }
+                yield _device(place)
+        case "nss":
+            # Beside SoftHSM embedded: of that there is one configuration in a process.
+            yield _device(places.nss(directory))
         case _:
             yield {}
+
+
+def _device(place: places.Place) -> dict[str, str]:
+    options = place.options
+    assert options is not None
+    return {
+        "engine": "pkcs11",
+        "pkcs11_module": str(options.module),
+        "pkcs11_token": f"label={options.label}",
+        "pkcs11_pin_file": str(options.pin_file),
+        **({"pkcs11_parameters": options.parameters} if options.parameters else {}),
+    }

@@ -56,7 +56,7 @@ def wrote(stage: Stage, appliance: Appliance) -> None:
     assert appliance.status().key_id.encode() in fresh.stored("kept-0")
 
 
-@pytest.mark.parametrize("there", ["transit", "pkcs11"])
+@pytest.mark.parametrize("there", ["transit", "nss"])
 def test_secrets_move_there_and_back_under_load_and_nothing_fails(
     there: str,
     stage: Stage,
@@ -65,7 +65,8 @@ def test_secrets_move_there_and_back_under_load_and_nothing_fails(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     with engines.told(there, request, tmp_path_factory) as settings:
-        _there_and_back(there, stage, running(make_appliance(**settings | {"engine": "softhsm"})))
+        engine = settings["engine"]
+        _there_and_back(engine, stage, running(make_appliance(**settings | {"engine": "softhsm"})))
 
 
 def _there_and_back(there: str, stage: Stage, appliance: Appliance) -> None:

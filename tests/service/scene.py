@@ -18,7 +18,7 @@ from appliance.ops.workshop import Workshop
 from appliance.provision.plan import Policy, Refusal
 from appliance.service import health
 from appliance.service.changes import Changes
-from appliance.service.finder import Finder
+from appliance.service.engines.finder import Finder
 from appliance.service.keeper import Keeper
 from appliance.service.opened import OpenToken
 from appliance.service.rpc.admin import LARGEST, Admin

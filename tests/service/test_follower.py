@@ -9,7 +9,7 @@ from appliance import faults
 from appliance.faults import KleidiError
 from appliance.keys.keyset import Key, KeySet, KeyState, Moment
 from appliance.ops.operations import Command, Outcome, Verb
-from appliance.service.follower import STAGED_SECONDS, Follower
+from appliance.service.engines.follower import STAGED_SECONDS, Follower
 from appliance.service.standing import Standing
 from appliance.volume.opening import Opened
 from appliance.volume.payload import Payload

@@ -6,7 +6,7 @@ from appliance import faults
 from appliance.faults import KleidiError
 from appliance.keys.keyring import Keyring
 from appliance.service import limits
-from appliance.service.finder import Finder
+from appliance.service.engines.finder import Finder
 from appliance.service.keeper import Keeper
 from appliance.service.rpc import answers
 from appliance.service.rpc.transport import service

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from appliance import faults
 from appliance.faults import Fault, KleidiError
-from appliance.service.lanes import Lanes
-from appliance.service.look import Look
+from appliance.service.engines.lanes import Lanes
+from appliance.service.engines.look import Look
 from appliance.service.standing import Reason
 
 # What it costs a server that is down is two requests a second; what it saves is a second of refused writes.

@@ -21,6 +21,7 @@ class Lanes:
         self._queue_size = queue_size
         self._waiting = 0
         self._begun: set[Future[Any]] = set()
+        self._closed = False
         # While it is away a call would only wait for what is known already.
         self.away: Reason | None = None
 
@@ -42,6 +43,10 @@ class Lanes:
                 return await asyncio.wrap_future(begun)
         except TimeoutError:
             raise KleidiError(faults.TOKEN_SLOW) from None
+        except asyncio.CancelledError:
+            if self._closed:
+                raise KleidiError(faults.TOKEN_LOST) from None
+            raise
         finally:
             self._waiting -= 1
 
@@ -51,4 +56,6 @@ class Lanes:
             await asyncio.wait([asyncio.wrap_future(each) for each in begun])
 
     def close(self) -> None:
+        """The calls that are under way end; those that wait are refused."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)

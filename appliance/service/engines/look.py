@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from appliance import faults
 from appliance.faults import Fault, KleidiError
-from appliance.keys.engine import AwayError, Engine, EngineError, Inspects, OffError
+from appliance.keys.engine import AwayError, Engine, EngineError, Inspects, LostError, OffError
 from appliance.keys.keyring import Keyring
 from appliance.service.standing import Reason
 
@@ -42,9 +42,11 @@ def look(keyring: Keyring, name: str, engine: Engine, *, thorough: bool) -> Look
         told = engine.inspect() if thorough and isinstance(engine, Inspects) else {}
     except AwayError as error:
         return Look(proved=proved, away=_reason(error))
+    except LostError as error:
+        return Look(proved=proved, away=(faults.ENGINE_SHUT, str(error)))
     except OffError as error:
         return _off(keyring, _reason(error))
-    except (EngineError, KleidiError) as error:
+    except (EngineError, KleidiError) as error:  # none but the round trip ends so
         detail = error.brief if isinstance(error, KleidiError) else str(error)
         return Look(off={primary.id: (faults.PRIMARY_WRONG, detail)})
     return Look(thorough, proved, off=off, warnings=told)
