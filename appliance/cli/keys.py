@@ -177,7 +177,9 @@ def _change(command: Command, output: Output, doubt: str = "") -> None:
         if not doubt or error.fault is not faults.KEY_IN_USE:
             raise
         raise KleidiError(error.fault, f"{error.detail}; of the count: {doubt}") from error
-    tell(changed, output, [] if command.dry_run else after(command.verb, changed.key.name))
+    tell(
+        changed, output, [] if command.dry_run else after(command.verb, changed.key.name, changed.key.engine)
+    )
 
 
 def carry_out(settings: Settings, command: Command) -> Changed:

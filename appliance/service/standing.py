@@ -94,6 +94,9 @@ class Standing:
     def state(self) -> State:
         if self.serves:
             return State.OPERATIONAL if self.reason is None else State.DEGRADED
+        if self.held_back:
+            # The volume is open: no word about that fits.
+            return State.STARTING if self.reason is faults.STARTING else State.FAILED
         if self.reason in (faults.STARTING, faults.TOKEN_LOST):
             return State.STARTING
         exits = self.reason.exit if self.reason else Exit.ERROR

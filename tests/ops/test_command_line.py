@@ -116,7 +116,7 @@ def test_force_without_a_reason_is_wrong_usage(node: Node) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [verb for verb in Verb if verb not in (Verb.RETIRE, Verb.ENABLE, Verb.ADOPT)]
+    "verb", [verb for verb in Verb if verb not in (Verb.RETIRE, Verb.ENABLE, Verb.ADOPT, Verb.DISCOVER)]
 )
 def test_advice_names_the_next_command(verb: Verb) -> None:
     lines = after(verb, "v7")
@@ -126,4 +126,9 @@ def test_advice_names_the_next_command(verb: Verb) -> None:
 
 def test_nothing_is_advised_where_nothing_remains(shop: Shop) -> None:
     assert shop.keyset
-    assert [after(verb, "v7") for verb in (Verb.RETIRE, Verb.ENABLE, Verb.ADOPT)] == [[], [], []]
+    assert [after(verb, "v7") for verb in (Verb.RETIRE, Verb.ENABLE, Verb.ADOPT, Verb.DISCOVER)] == [[]] * 4
+
+
+def test_what_is_destroyed_elsewhere_is_somebody_elses_to_take_away() -> None:
+    assert "trim" in "\n".join(after(Verb.DESTROY, "v7", "transit"))
+    assert "device" in "\n".join(after(Verb.DESTROY, "v7", "pkcs11"))
