@@ -18,11 +18,15 @@ _LONGEST_SECONDS = 10.0
 
 @dataclass
 class Hostile:
-    """*received* is what came through TLS; *behave* gets each request and may do anything to its sender."""
+    """*received* is what came through TLS, in so many *records*.
+
+    *behave* gets each request and may do anything to its sender.
+    """
 
     address: str
     behave: Behaviour
     received: list[bytes] = field(default_factory=list)
+    records: int = 0
     connections: int = 0
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -101,9 +105,10 @@ def hostile(
             with contextlib.suppress(OSError, ValueError), plain:
                 plain.settimeout(_LONGEST_SECONDS)
                 with context.wrap_socket(plain, server_side=True) as connection:
-                    while request := _request(connection):
-                        made.received.append(request)
-                        made.behave(connection, request)
+                    while records := _request(connection):
+                        made.records += len(records)
+                        made.received.append(b"".join(records))
+                        made.behave(connection, made.received[-1])
 
         def accept() -> None:
             while not made.over.is_set():
@@ -126,26 +131,20 @@ def hostile(
             accepting.join(10)
 
 
-def _request(connection: ssl.SSLSocket) -> bytes:
-    """Head and body; empty at the end."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = connection.recv(65536)
-        if not more:
-            return data
-        data += more
-    head, _, body = data.partition(b"\r\n\r\n")
-    size = next(
-        (
-            int(line.split(b":")[1])
-            for line in head.split(b"\r\n")
-            if line.lower().startswith(b"content-length")
-        ),
-        0,
-    )
-    while len(body) < size:
+def _request(connection: ssl.SSLSocket) -> list[bytes]:
+    """Head and body, record by record, for no read takes more than one; empty at the end."""
+    records: list[bytes] = []
+    while not _whole(b"".join(records)):
         more = connection.recv(65536)
         if not more:
             break
-        body += more
-    return head + b"\r\n\r\n" + body
+        records.append(more)
+    return records
+
+
+def _whole(data: bytes) -> bool:
+    head, end, body = data.partition(b"\r\n\r\n")
+    lengths = [
+        line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
+    ]
+    return bool(end) and len(body) >= int(lengths[0] if lengths else 0)

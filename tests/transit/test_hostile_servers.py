@@ -330,6 +330,12 @@ def test_a_connection_is_kept_for_the_next_call(attacked: Attacked, authority: A
         assert server.connections == 1
 
 
+def test_a_request_wakes_the_server_once(attacked: Attacked, authority: Authority) -> None:
+    with hostile.hostile(authority, ok(good())) as server:
+        attacked(server.address).wrap(KEY, bytes(32), b"aad")
+        assert server.records == len(server.received) == 1
+
+
 def test_a_look_at_the_known_answer_makes_no_call_longer(attacked: Attacked, authority: Authority) -> None:
     """The tag does not fit, and then the server hangs: the second question has no time of its own."""
     refusal = answer(400, b'{"errors": ["cipher: message authentication failed"]}')

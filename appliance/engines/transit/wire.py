@@ -55,9 +55,14 @@ class _Bounded:
     def __init__(self, plain: ssl.SSLSocket) -> None:
         self.plain = plain
         self.until = 0.0
+        self._unsent = b""
 
     def sendall(self, data: bytes) -> None:
-        rest = memoryview(data)
+        # http.client sends the head and then the body: two records, and the server is woken for each.
+        self._unsent += data
+
+    def flush(self) -> None:
+        rest, self._unsent = memoryview(self._unsent), b""
         while rest:
             self.plain.settimeout(left(self.until))
             rest = rest[self.plain.send(rest) :]
@@ -100,6 +105,7 @@ class Connection:
         """Status and body. Raises OSError and http.client.HTTPException; then it is of no more use."""
         self._bounded.until = until
         self._http.request(method, path, body, dict(headers))
+        self._bounded.flush()
         with self._http.getresponse() as response:
             data = response.read(LARGEST_BODY + 1)
             if len(data) > LARGEST_BODY:
