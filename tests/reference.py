@@ -10,6 +10,7 @@ from appliance.documents import Document
 from appliance.faults import Exit
 from appliance.manifests.description import Description, Role, User
 from appliance.manifests.distribution import Distribution, files
+from appliance.manifests.engines import Auth, Engine, Pkcs11, Transit
 from appliance.manifests.pod import static_pod
 from appliance.service import limits
 from appliance.settings import CONFIG_FILE, DEFAULT_FILE, PREFIX, Settings
@@ -22,6 +23,14 @@ ERRORS = CHECKOUT / "docs" / "errors.md"
 LIMITS = CHECKOUT / "docs" / "limits.md"
 JSON = CHECKOUT / "docs" / "json.md"
 MANIFESTS = CHECKOUT / "container" / "manifests"
+# What an operator with such an engine would say.
+ENGINES: dict[str, Engine] = {
+    "transit": Transit(
+        told=True, addresses=("https://vault-1.example.com:8200", "https://vault-2.example.com:8200")
+    ),
+    "transit-cert": Transit(told=True, addresses=("https://[2001:db8::1]:8200",), auth=Auth.CERT),
+    "pkcs11": Pkcs11(told=True, module="/opt/hsm/lib/libhsm.so", names="serial=1f2e;label=cluster"),
+}
 _MARKS = "<!-- settings -->\n", "<!-- /settings -->"
 
 _ERRORS_HEAD = """\
@@ -170,6 +179,9 @@ def manifests() -> dict[Path, str]:
         for user in User:
             name = f"{role.name.lower()}-{user}.yaml"
             texts[MANIFESTS / "pods" / name] = static_pod(Description(role, user))
+    for name in ("transit", "pkcs11"):
+        described = Description(Role.FIRST, engine=ENGINES[name])
+        texts[MANIFESTS / "pods" / f"first-root-{name}.yaml"] = static_pod(described)
     return texts
 
 

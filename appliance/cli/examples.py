@@ -80,9 +80,15 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "kleidi node export --to age1… | ssh NODE kleidi node join -",
     ),
     "node join": ("kleidi node join keys.age --dry-run", "kleidi node join - <keys.age"),
-    "install": ("kleidi install --first --dry-run", "kleidi install --join --distribution rke2"),
+    "install": (
+        "kleidi install --first --dry-run",
+        "kleidi install --first --engine transit --transit-address https://vault.example.com:8200",
+    ),
     "uninstall": ("kleidi uninstall --dry-run", "kleidi uninstall --usage usage.json"),
-    "manifests": ("kleidi manifests kubeadm --first", "kleidi manifests rke2 --directory rke2"),
+    "manifests": (
+        "kleidi manifests rke2 --first --directory rke2",
+        "kleidi manifests kubeadm --engine pkcs11 --pkcs11-module /opt/hsm/lib.so --pkcs11-token label=k",
+    ),
     "encryption-config": (
         "kleidi encryption-config",
         "kleidi encryption-config >encryption-config.yaml",

@@ -7,6 +7,15 @@ from typing import Annotated
 import typer
 
 from appliance import faults, regular
+from appliance.cli.engines import (
+    Addresses,
+    Chosen,
+    Directories,
+    Login,
+    Module,
+    Token,
+    engine_of,
+)
 from appliance.cli.options import UsageFile
 from appliance.faults import KleidiError
 from appliance.install import layout, traces
@@ -14,6 +23,7 @@ from appliance.install.before import Before
 from appliance.install.steps import Step
 from appliance.manifests.description import Description, Role, User
 from appliance.manifests.distribution import Distribution, files
+from appliance.manifests.engines import Engine
 
 _Distribution = Annotated[Distribution, typer.Argument(help="What runs the control plane.")]
 _Named = Annotated[
@@ -57,10 +67,24 @@ def manifests(
     image: _Image = _IMAGE,
     user: _User = User.ROOT,
     socket_group: _Group = None,
+    engine: Chosen = None,
+    transit_address: Addresses = None,
+    transit_auth: Login = None,
+    pkcs11_module: Module = None,
+    pkcs11_token: Token = None,
+    pkcs11_directory: Directories = None,
     directory: _Directory = None,
 ) -> None:
     """The files that a distribution takes. Without --first they are for a joining node: it makes no key."""
-    texts = files(distribution, _described(bool(first), image, user, socket_group))
+    wanted = engine_of(
+        engine,
+        addresses=transit_address,
+        auth=transit_auth,
+        module=pkcs11_module,
+        token=pkcs11_token,
+        directories=pkcs11_directory,
+    )
+    texts = files(distribution, _described(bool(first), image, user, socket_group, wanted))
     for name, text in texts.items():
         if directory is None:
             typer.echo(f"# ---- {name}\n{text}")
@@ -81,6 +105,12 @@ def install(
     image: _Image = _IMAGE,
     user: _User = User.ROOT,
     socket_group: _Group = None,
+    engine: Chosen = None,
+    transit_address: Addresses = None,
+    transit_auth: Login = None,
+    pkcs11_module: Module = None,
+    pkcs11_token: Token = None,
+    pkcs11_directory: Directories = None,
     encryption: _Encryption = Before.REFUSE,
     root: _Root = Path("/"),
     dry_run: _DryRun = False,
@@ -91,7 +121,15 @@ def install(
     if first is None:
         raise KleidiError(faults.COMMAND_LINE, "say what this node is: --first or --join")
     _demand_root(root)
-    described = _described(first, image, user, socket_group)
+    wanted = engine_of(
+        engine,
+        addresses=transit_address,
+        auth=transit_auth,
+        module=pkcs11_module,
+        token=pkcs11_token,
+        directories=pkcs11_directory,
+    )
+    described = _described(first, image, user, socket_group, wanted)
     chosen = distribution or traces.found(root)
     if chosen not in layout.INSTALLABLE:
         known = ", ".join(layout.INSTALLABLE)
@@ -99,6 +137,8 @@ def install(
     _carry_out(node.Node(root).installation(chosen, described, encryption), dry_run=dry_run)
     if not first:
         typer.echo("This node makes no key. It waits until it is brought the cluster's keys.")
+    for line in layout.to_bring(described):
+        typer.echo(line)
     typer.echo(layout.next_steps(chosen, described))
 
 
@@ -133,10 +173,10 @@ def _demand_root(root: Path) -> None:
         raise KleidiError(faults.COMMAND_LINE, f"--root {root}: there is no such directory")
 
 
-def _described(first: bool, image: str, user: User, socket_group: int | None) -> Description:
+def _described(first: bool, image: str, user: User, socket_group: int | None, wanted: Engine) -> Description:
     role = Role.FIRST if first else Role.JOIN
     try:
-        return Description(role=role, user=user, image=image, socket_group=socket_group)
+        return Description(role=role, user=user, image=image, socket_group=socket_group, engine=wanted)
     except ValueError as error:
         raise KleidiError(faults.INSTALL_VALUE, str(error)) from None
 

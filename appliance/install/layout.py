@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from appliance.manifests import api_server, command, host, k3s, kubeadm, podman, rke2
 from appliance.manifests.description import Description
 from appliance.manifests.distribution import Distribution, files
+from appliance.manifests.engines import EngineName
 
 # kind's nodes are made and prepared by its own configuration file.
 INSTALLABLE = (Distribution.KUBEADM, Distribution.RKE2, Distribution.K3S, Distribution.PODMAN)
@@ -57,11 +58,17 @@ class Room:
     uid: int
     gid: int
     keeps: bool = True
+    # Whether it is made where there is none.
+    needed: bool = True
 
 
 def rooms(described: Description) -> Iterator[Room]:
     yield Room(described.volume, 0o700, described.uid, described.uid)
     yield Room(described.secrets, 0o700, described.uid, described.uid)
+    for name in EngineName:
+        if name is not EngineName.SOFTHSM:
+            path, wanted = f"{described.secrets}/{name}", name is described.engine.name
+            yield Room(path, 0o700, described.uid, described.uid, needed=wanted)
     yield Room(described.config, 0o755, 0, 0, keeps=False)
     # The sockets go with the one who bound them; their lock files stay, and shut out whoever comes next.
     yield Room(described.sockets, 0o750, described.uid, described.socket_gid)
@@ -90,6 +97,27 @@ def every_path() -> list[str]:
     """All that any distribution's installation may have put on a node, what starts the appliance first."""
     paths = [path for places in _PLACES.values() for _, path, _ in reversed(places)]
     return list(dict.fromkeys(paths))
+
+
+def to_bring(described: Description) -> Iterator[str]:
+    """In lines, what the engine needs of an operator: nothing of ours makes or moves a secret of another."""
+    engine = described.engine
+    if engine.brought:
+        yield f"Put into {described.brought}, owned by user {described.uid}:"
+        width = max(len(each.name) for each in engine.brought)
+        yield from (f"  {each.name:{width}} {each.mode:04o}  {each.about}" for each in engine.brought)
+    match engine.name:
+        case EngineName.TRANSIT:
+            yield "`kleidi transit check` then tries all of it from here; see docs/vault.md."
+            yield (
+                "Where the cluster's keys began in Transit every node of it may be --first: each takes up "
+                "the same key, and nothing has to be carried."
+            )
+        case EngineName.PKCS11:
+            yield from (f"{path} is shown to the appliance, read-only." for path in engine.shown)
+            yield "`kleidi hsm check` then tries the token from here; see docs/hsm.md."
+        case _:
+            pass
 
 
 def next_steps(distribution: Distribution, described: Description) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from appliance import faults
@@ -50,7 +51,7 @@ class Node:
             steps += self._seal_key(described)
             steps += self._configuration(described, taking_over.configuration(self._node, described, before))
             for place in places:
-                steps += self._place(place)
+                steps += self._place(place, described.engine.decides)
             return steps
 
     def removal(self, described: Description, *, force: bool, stored: int | None = None) -> list[Step]:
@@ -108,6 +109,8 @@ class Node:
     def _furnish(self, room: Room) -> Iterator[Step]:
         path = self._at(room.path)
         if not path.is_dir():
+            if not room.needed:
+                return
             if path.exists() or path.is_symlink():
                 raise KleidiError(faults.INSTALL_OCCUPIED, str(path))
             yield MakeDirectory(path, room.mode, room.uid, room.gid)
@@ -157,7 +160,7 @@ class Node:
         if place.gid and (status.st_gid, status.st_mode & place.mode) != (place.gid, place.mode):
             yield Show(path, place.mode, place.gid)
 
-    def _place(self, place: Place) -> Iterator[Step]:
+    def _place(self, place: Place, decided: AbstractSet[str]) -> Iterator[Step]:
         path = self._at(place.path)
         if not place.needed and (reason := self._why_not(place.path)):
             yield Keep(path, reason)
@@ -166,7 +169,7 @@ class Node:
         if text is not None and OURS not in text:
             raise KleidiError(faults.INSTALL_OCCUPIED, str(path))
         try:
-            wanted = place.text if text is None else kept.carried(text, place.text)
+            wanted = place.text if text is None else kept.carried(text, place.text, decided)
         except ValueError as error:
             raise KleidiError(faults.INSTALL_OCCUPIED, f"{path}: {error}") from error
         if text != wanted or path.stat().st_mode & _PERMISSIONS != place.mode:

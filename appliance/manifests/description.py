@@ -3,12 +3,11 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import PurePosixPath
 
 from appliance import __version__
+from appliance.manifests import plain
+from appliance.manifests.engines import SOFTHSM, Engine
 
-# No character that YAML, systemd or compose would read as anything but itself.
-_PLAIN = re.compile(r"[A-Za-z0-9/][A-Za-z0-9._/@:-]*[A-Za-z0-9]|[A-Za-z0-9]")
 _PROVIDER = re.compile(r"[a-z][a-z0-9.-]{0,99}")
 _NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # YAML 1.1, which Go's reader takes
 # The user that the image is built with (Containerfile).
@@ -49,24 +48,28 @@ class Description:
     admin: str = "/run/kleidi-admin"
     # For an API server that is not root, its group, by number: the image knows none of the node's names.
     socket_group: int | None = None
+    engine: Engine = SOFTHSM
 
     def __post_init__(self) -> None:
-        values = (self.image, self.provider, *self.directories)
-        for value in values:
-            if not _PLAIN.fullmatch(value):
-                raise ValueError(f"{value!r} has a character that a manifest would read otherwise")
+        for value in (self.image, self.provider, *self.directories):
+            plain.check(value)
         if not _PROVIDER.fullmatch(self.provider) or self.provider in _NOT_TEXT:
             raise ValueError(f"{self.provider!r} is no provider name that everybody would read as text")
         if self.socket_group is not None and not 0 < self.socket_group <= _LAST_GROUP:
             raise ValueError(f"{self.socket_group} is no group that a pod can have: 1 to {_LAST_GROUP}")
         for directory in self.directories:
-            path = PurePosixPath(directory)
-            if not path.is_absolute() or str(path) != directory or ".." in path.parts or ":" in directory:
-                raise ValueError(f"{directory!r} must be an absolute path in its shortest form, without ':'")
-        for seen in map(PurePosixPath, (self.sockets, self.config)):
-            for kept in map(PurePosixPath, (self.volume, self.secrets, self.admin)):
-                if seen.is_relative_to(kept) or kept.is_relative_to(seen):
+            plain.check_path(directory)
+        self._check_apart()
+
+    def _check_apart(self) -> None:
+        for seen in (self.sockets, self.config):
+            for kept in (self.volume, self.secrets, self.admin):
+                if plain.overlap(seen, kept):
                     raise ValueError(f"{seen} is shown to the API server and must be apart from {kept}")
+        for shown in self.engine.shown:
+            for own in self.directories:
+                if plain.overlap(shown, own):
+                    raise ValueError(f"{shown} has what others put there and must be apart from {own}")
 
     @property
     def directories(self) -> tuple[str, ...]:
@@ -103,6 +106,7 @@ class Description:
             **({"KLEIDI_PROVIDER_NAME": self.provider} if self.provider != "kleidi" else {}),
             **({"KLEIDI_SOCKET": self.socket} if self.socket != default else {}),
             **({"KLEIDI_SOCKET_GROUP": str(self.socket_group)} if self.socket_group is not None else {}),
+            **self.engine.settings,
         }
 
     @property
@@ -111,3 +115,8 @@ class Description:
             "the cluster's first node, which makes the key" if self.role is Role.FIRST else "a joining node"
         )
         return f"Written by `kleidi manifests` for {node}."
+
+    @property
+    def brought(self) -> str:
+        """The node's directory for what an operator brings for the engine, whether there is any or not."""
+        return f"{self.secrets}/{self.engine.name}"

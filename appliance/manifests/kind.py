@@ -5,6 +5,7 @@ archive as a mount, and containerd imports it while it starts: the kubelet start
 """
 
 import textwrap
+from collections.abc import Iterator
 from string import Template
 
 from appliance.manifests import api_server
@@ -23,7 +24,7 @@ apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
 - role: control-plane
   extraMounts:
-  - hostPath: ./config
+$more  - hostPath: ./config
     containerPath: $config
     readOnly: true
   - hostPath: ./pod.yaml
@@ -38,6 +39,12 @@ nodes:
   # Kubernetes 1.36 and later read the first patch, earlier ones the second; the other one matches nothing.
   kubeadmConfigPatches:
 """)
+
+_MOUNT = """\
+  - hostPath: {source}
+    containerPath: {target}
+    readOnly: true
+"""
 
 _CONTAINERD = Template("""\
 # $headline
@@ -76,7 +83,17 @@ def _cluster(described: Description) -> str:
         in_node=_IN_NODE,
         config=described.config,
         pods=POD_DIRECTORY,
+        more="".join(_mounted(described)),
     )
     for version in VERSIONS:
         text += "  - |\n" + textwrap.indent(cluster_configuration(described, version), "    ")
     return text
+
+
+def _mounted(described: Description) -> Iterator[str]:
+    """Into the node, for the pod to be mounted from there."""
+    if described.engine.brought:
+        yield f"  # {described.engine.beside(described.uid)}\n"
+        yield _MOUNT.format(source=f"./{described.engine.name}", target=described.brought)
+    for path in described.engine.shown:
+        yield _MOUNT.format(source=path, target=path)

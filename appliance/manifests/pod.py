@@ -79,7 +79,7 @@ $settings
       mountPath: /run/kleidi-admin
     - name: token
       mountPath: /dev/shm/kleidi
-  volumes:
+$mounts  volumes:
   - name: volume
     hostPath:
       path: $volume
@@ -100,7 +100,20 @@ $settings
     emptyDir:
       medium: Memory
       sizeLimit: 16Mi
-""")
+$volumes""")
+
+# What an engine's library needs of the node: read-only, never made, and at the path that it has there.
+_MOUNT = """\
+    - name: {name}
+      mountPath: {path}
+      readOnly: true
+"""
+_VOLUME = """\
+  - name: {name}
+    hostPath:
+      path: {path}
+      type: Directory
+"""
 
 _ROOT = """\
     runAsUser: 0  # root by number only: it owns what the kubelet makes, and every capability is dropped
@@ -118,6 +131,7 @@ def static_pod(described: Description) -> str:
     identity = _ROOT if root else _NONROOT.format(uid=described.uid)
     if described.socket_group is not None:
         identity += _MEMBER.format(gid=described.socket_group)
+    shown = {f"library-{number}": path for number, path in enumerate(described.engine.shown, 1)}
     return _POD.substitute(
         headline=described.headline,
         identity=identity,
@@ -132,4 +146,6 @@ def static_pod(described: Description) -> str:
         admin=described.admin,
         # The kubelet makes directories for root only; others get theirs from systemd-tmpfiles at every boot.
         run_type="DirectoryOrCreate" if root else "Directory",
+        mounts="".join(_MOUNT.format(name=name, path=path) for name, path in shown.items()),
+        volumes="".join(_VOLUME.format(name=name, path=path) for name, path in shown.items()),
     )

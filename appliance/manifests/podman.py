@@ -1,9 +1,11 @@
 """Without a kubelet: a quadlet, which systemd runs from boot on, and a compose file for trying things."""
 
+from collections.abc import Iterator
 from string import Template
 
 from appliance.manifests import api_server, command
 from appliance.manifests.description import CONFIG_NAME, IMAGE_USER, Description
+from appliance.manifests.engines import SECRETS
 
 QUADLET = "/etc/containers/systemd/kleidi.container"
 
@@ -18,7 +20,7 @@ ContainerName=kleidi
 Image=$image
 Pull=$pull
 User=$uid:$uid
-Network=none
+Network=$network
 ReadOnly=true
 DropCapability=all
 NoNewPrivileges=true
@@ -27,7 +29,7 @@ Volume=$volume:/var/lib/kleidi:Z
 Volume=$secrets:/etc/kleidi:Z
 Volume=$sockets:$sockets:z
 Volume=$admin:/run/kleidi-admin:Z
-PodmanArgs=--memory=384m --stop-timeout=20$member
+${shown}PodmanArgs=--memory=384m --stop-timeout=20$member
 HealthCmd=CMD kleidi-probe --ready
 HealthInterval=10s
 HealthTimeout=5s
@@ -53,7 +55,7 @@ services:
     image: "$image"
     user: "$uid:$uid"
 $member    read_only: true
-    network_mode: none
+    network_mode: $network
     cap_drop: [ALL]
     security_opt: ["no-new-privileges:true"]
     mem_limit: 384m
@@ -67,7 +69,7 @@ $settings
     - secrets:/etc/kleidi
     - sockets:$sockets
     - admin:/run/kleidi-admin
-    healthcheck:
+$shown    healthcheck:
       test: [CMD, kleidi-probe, --ready]
       interval: 10s
       timeout: 5s
@@ -105,6 +107,9 @@ def quadlet(described: Description, before: str = "") -> str:
         secrets=described.secrets,
         sockets=described.sockets,
         admin=described.admin,
+        network=_network(described),
+        # Without a label of ours: others on the host use it, too.
+        shown="".join(f"Volume={path}:{path}:ro\n" for path in described.engine.shown),
     )
 
 
@@ -116,4 +121,17 @@ def compose(described: Description) -> str:
         member="" if described.socket_group is None else f'    group_add: ["{described.socket_group}"]\n',
         settings="\n".join(f'      {name}: "{value}"' for name, value in described.settings.items()),
         sockets=described.sockets,
+        network=_network(described),
+        shown="".join(_bound(described)),
     )
+
+
+def _network(described: Description) -> str:
+    return "host" if described.engine.network else "none"
+
+
+def _bound(described: Description) -> Iterator[str]:
+    name = described.engine.name
+    if described.engine.brought:
+        yield f"    # {described.engine.beside(IMAGE_USER)}\n    - ./{name}:{SECRETS}/{name}:ro\n"
+    yield from (f"    - {path}:{path}:ro\n" for path in described.engine.shown)

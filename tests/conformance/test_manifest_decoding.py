@@ -7,6 +7,7 @@ import pytest
 
 from appliance.manifests.description import Description, Role, User
 from appliance.manifests.distribution import Distribution, files
+from appliance.manifests.engines import Engine
 from appliance.manifests.pod import static_pod
 from tests import reference
 from tests.conformance.secretserver import COMMAND_SECONDS, SecretServer
@@ -34,6 +35,16 @@ def test_every_variant_of_the_pod_is_one(
 ) -> None:
     described = Description(role, user, NODE_IMAGE, "other-name", sockets="/run/k/open", socket_group=4242)
     (tmp_path / "pod.yaml").write_text(static_pod(described))
+    done = check(secretserver, tmp_path / "pod.yaml")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("engine", reference.ENGINES.values(), ids=reference.ENGINES)
+@pytest.mark.parametrize("role", Role)
+def test_the_pod_of_every_engine_is_one(
+    secretserver: SecretServer, tmp_path: Path, role: Role, engine: Engine
+) -> None:
+    (tmp_path / "pod.yaml").write_text(static_pod(Description(role, engine=engine)))
     done = check(secretserver, tmp_path / "pod.yaml")
     assert done.returncode == 0, done.stderr
 

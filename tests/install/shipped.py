@@ -24,6 +24,8 @@ class Shipped(Appliance):
         spec = read((node / POD).read_text())["spec"]
         [container] = spec["containers"]
         said = {each["name"].removeprefix("KLEIDI_").lower(): each["value"] for each in container["env"]}
+        # What an operator brings lies below the node's directory, too.
+        said = {name: value.replace("/etc/kleidi/", f"{node}/etc/kleidi/") for name, value in said.items()}
         super().__init__(
             scratch,
             **said,

@@ -27,10 +27,17 @@ CUSTOM = Description(
     sockets="/run/k/open",
     admin="/run/k/admin",
 )
+ENGINES = [
+    replace(CUSTOM, role=role, engine=engine) for role in Role for engine in reference.ENGINES.values()
+]
 variants = pytest.mark.parametrize(
     "described",
-    [*VARIANTS, CUSTOM],
-    ids=[*(f"{v.role}-{v.user}-{v.provider}" for v in VARIANTS), "directories of its own"],
+    [*VARIANTS, CUSTOM, *ENGINES],
+    ids=[
+        *(f"{v.role}-{v.user}-{v.provider}" for v in VARIANTS),
+        "directories of its own",
+        *(f"{role}-{name}" for role in Role for name in reference.ENGINES),
+    ],
 )
 # kubeadm: HostPathMount of cmd/kubeadm/app/apis/kubeadm/v1beta4/types.go.
 HOST_PATH_MOUNT = {"name", "hostPath", "mountPath", "readOnly", "pathType"}
@@ -183,6 +190,8 @@ def test_a_kind_cluster_mounts_only_files_that_are_written_beside_it(described: 
     texts = files(Distribution.KIND, described)
     [node] = read(texts["cluster.yaml"])["nodes"]
     known = {f"./{name.split('/')[0]}" for name in texts} | {"./kleidi.tar"}
+    # And what an operator has or puts there for an engine (test_engines.py).
+    known |= {f"./{described.engine.name}", *described.engine.shown}
     targets = {mount["containerPath"]: mount["hostPath"] for mount in node["extraMounts"]}
     assert all(set(mount) <= KIND_MOUNT for mount in node["extraMounts"])
     assert set(targets.values()) <= known
@@ -210,14 +219,16 @@ def test_a_quadlet_is_as_shut_as_the_pod(described: Description) -> None:
     lines = unit(files(Distribution.PODMAN, described)["kleidi.container"])
     container = {key: value for section, key, value in lines if section == "Container"}
     assert container["DropCapability"] == "all"
+    network = "host" if described.engine.network else "none"
     assert (container["ReadOnly"], container["NoNewPrivileges"], container["Network"]) == (
         "true",
         "true",
-        "none",
+        network,
     )
     assert container["User"] == f"{described.uid}:{described.uid}"
     volumes = {v.split(":")[0] for section, key, v in lines if (section, key) == ("Container", "Volume")}
-    assert volumes == {described.volume, described.secrets, described.sockets, described.admin}
+    own = {described.volume, described.secrets, described.sockets, described.admin}
+    assert volumes == own | {*described.engine.shown}
 
 
 def test_k3s_comes_after_us_and_outlives_us() -> None:
