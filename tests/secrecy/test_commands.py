@@ -98,6 +98,9 @@ def opened_by(process: subprocess.Popen[bytes], pipe: Path) -> int:
         "unseal --identity PIPE",
         "node join PIPE",
         "node join --invite PIPE",
+        # What these log in with is no pipe: they are met at whom they may trust, the second with its token.
+        "transit check",
+        "transit rotate --token-file FILE",
     ],
 )
 def test_a_command_that_is_about_to_read_a_secret_is_closed(node: Node, tmp_path: Path, verb: str) -> None:
@@ -106,9 +109,12 @@ def test_a_command_that_is_about_to_read_a_secret_is_closed(node: Node, tmp_path
     directory.mkdir()
     for path in (file, directory / "token.object"):
         path.write_bytes(b"x")
+        path.chmod(0o600)
     places = {"PIPE": str(pipe), "FILE": str(file), "DIRECTORY": str(directory)}
     command = humble(*KLEIDI, *(places.get(word, word) for word in verb.split()))
     environment = node.environment | {"KLEIDI_PROVISION": "never"}  # a node that makes keys takes none
+    transit = {"ADDRESSES": "https://127.0.0.1:1", "CA_FILE": str(pipe), "TOKEN_FILE": str(file)}
+    environment |= {f"KLEIDI_TRANSIT_{name}": value for name, value in transit.items()}
     with subprocess.Popen(command, cwd=CHECKOUT, env=environment, stderr=subprocess.PIPE) as process:
         try:
             writer = opened_by(process, pipe)
