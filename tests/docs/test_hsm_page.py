@@ -16,6 +16,7 @@ def test_its_commands_run(tmp_path: Path) -> None:
         pytest.fail("softhsm2-util is missing: run `make test`, which installs it", pytrace=False)
     environment = without_settings()
     environment["PATH"] = f"{BIN}:{environment['PATH']}"
-    (said,) = run(to_run(PAGES[0]), tmp_path, environment)
+    (said, shown) = run(to_run(PAGES[0]), tmp_path, environment)
     assert "AES-GCM     yes, nonces ours" in said
     assert "loose       nothing" in said
+    assert "mountPath: /opt/hsm\n      readOnly: true" in shown

@@ -12,7 +12,7 @@ PAGES = [DOCS / "vault.md"]
 
 def test_its_commands_run(tmp_path: Path) -> None:
     blocks = to_run(PAGES[0])
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     node = Node(tmp_path / "bao", Authority(tmp_path / "ca"))
     reader = tmp_path / "reader"
     reader.mkdir()
@@ -33,9 +33,11 @@ def test_its_commands_run(tmp_path: Path) -> None:
             "KLEIDI_TRANSIT_ROLE_ID_FILE": str(reader / "role-id"),
             "KLEIDI_TRANSIT_SECRET_ID_FILE": str(reader / "secret-id"),
         }
-        *_, checked, rotated = run(blocks, reader, environment)
+        *_, shown, checked, rotated = run(blocks, reader, environment)
     finally:
         node.end()
+    assert "would do: directory node/etc/kleidi/transit 0700 of user 0" in shown
+    assert shown.rstrip().endswith('value: "/etc/kleidi/transit/secret-id"')
     assert "failed" not in checked + rotated
     assert "warning" not in checked
     assert "latency" in checked

@@ -1,4 +1,4 @@
-"""What opens another's server or device: no process is told it and nothing prints it, be it right or wrong."""
+"""What opens another's server or device: no process is told it and nothing prints it, right or wrong."""
 
 import base64
 import json
