@@ -21,6 +21,7 @@ from tests.install.test_commands import kleidi, needs_root
 from tests.install.test_install import install, snapshot
 from tests.install.test_operators_settings import QUADLET, container, edited, environment
 from tests.install.texts import read, unit
+from tests.service.running import until
 from tests.transit.openbao import AppRole, single
 from tests.usage.authority import Authority
 
@@ -292,38 +293,46 @@ def test_a_file_of_that_name_is_no_concern_of_a_node_without_it(tmp_path: Path, 
     assert (tmp_path / "etc/kleidi" / name).read_text() == "a token"
 
 
-def started(address: str, root: Path, role: AppRole, authority: Authority) -> str:
-    """The key id of a node that was installed for Transit and brought its files."""
+def install_for(address: str, root: Path) -> None:
     words = ("--first", "--user", "nonroot", "--distribution", "kubeadm", "--root", root)
     done = kleidi("install", *words, "--engine", "transit", "--transit-address", address)
     assert done.returncode == 0, done.stderr
-    place = root / "etc/kleidi/transit"
+
+
+def bring(root: Path, role: AppRole, authority: Authority) -> None:
+    """What an operator does once it was installed."""
     brought = {
         "ca.crt": (authority.certificate.read_text(), 0o444),
         "role-id": (role.role_id, 0o400),
         "secret-id": (role.secret_id, 0o400),
     }
     for name, (text, mode) in brought.items():
-        (place / name).write_text(text)
-        (place / name).chmod(mode)
-        os.chown(place / name, IMAGE_USER, IMAGE_USER)
-    scratch = root / "scratch"
-    scratch.mkdir()
-    with Shipped(scratch, root) as appliance:
-        appliance.start()
-        return appliance.wait_ready()
+        path = root / "etc/kleidi/transit" / name
+        path.write_text(text)
+        path.chmod(mode)
+        os.chown(path, IMAGE_USER, IMAGE_USER)
 
 
 @needs_root
 def test_two_first_nodes_come_to_one_key_with_what_they_were_brought(tmp_path: Path) -> None:
-    """Installed as the pages say, each with files of its own, and started with the pod's own rights."""
-    roots = [make_root(), make_root()]
+    """With the pod's own settings and rights; the second one is started before it was brought anything."""
+    ahead, behind = roots = [make_root(), make_root()]
     authority = Authority(tmp_path / "ca")
     try:
         with single(tmp_path / "bao", authority) as server:
             server.policy("kms", policy(Access()))
-            keys = [started(server.address, root, server.approle("kms"), authority) for root in roots]
+            for root in roots:
+                install_for(server.address, root)
+                (root / "scratch").mkdir()
+            bring(ahead, server.approle("kms"), authority)
+            with Shipped(ahead / "scratch", ahead) as appliance:
+                appliance.start()
+                key = appliance.wait_ready()
+            with Shipped(behind / "scratch", behind) as appliance:
+                appliance.start()
+                until(lambda: "E-TRANSIT-" in appliance.run("status").stdout, "it says what it lacks")
+                bring(behind, server.approle("kms"), authority)
+                assert appliance.wait_ready() == key
     finally:
         for root in roots:
             shutil.rmtree(root)
-    assert keys[0] == keys[1]
