@@ -110,8 +110,8 @@ def to_bring(described: Description) -> Iterator[str]:
         case EngineName.TRANSIT:
             yield "`kleidi transit check` then tries all of it from here; see docs/vault.md."
             yield (
-                "Where the cluster's keys began in Transit every node of it may be --first: each takes up "
-                "the same key, and nothing has to be carried."
+                "Every node of a cluster whose first key is the Transit key's latest version may be --first: "
+                "each takes it up, and nothing is carried. One that comes after a rotation there is --join."
             )
         case EngineName.PKCS11:
             yield from (f"{path} is shown to the appliance, read-only." for path in engine.shown)
