@@ -328,3 +328,27 @@ def healthy(client: Client, key_id: str, envelope: bytes) -> bool:
         return client.decrypt(key_id, envelope) == SEED
     except grpc.RpcError:
         return False
+
+
+def test_status_tells_what_a_call_met_before_the_look_is_over(both: Running, caller: Client) -> None:
+    remote = both.scene.remote
+    looking, go_on = threading.Event(), threading.Event()
+    plain = remote.wrap
+
+    def slowly(key: str, plaintext: bytes, aad: bytes) -> bytes:
+        if threading.current_thread().name.startswith("transit-watch"):
+            looking.set()
+            assert go_on.wait(30)
+        return plain(key, plaintext, aad)
+
+    remote.wrap = slowly  # type: ignore[method-assign]
+    remote.leave(GONE)
+    try:
+        assert refused(lambda: caller.encrypt(SEED)).code is UNAVAILABLE
+        assert looking.wait(30)
+        assert healthz(caller) == str(GONE)
+        remote.come_back()
+    finally:
+        go_on.set()
+    # The look finds it there: it was one call's trouble.
+    both.wait_for("OPERATIONAL")

@@ -53,7 +53,10 @@ class EnginesInUse:
                 return await lanes.call(lambda: work(self._token.keyring))
             # The two thread switches would cost twice what the work itself costs (docs/adr/0004).
             return work(keyring)
-        except (AwayError, OffError) as error:
+        except AwayError as error:
+            self._question(engine, (error.fault, error.detail))
+            raise KleidiError(error.fault, error.detail) from error
+        except OffError as error:
             self._question(engine)
             raise KleidiError(error.fault, error.detail) from error
         except EngineError as error:
@@ -117,10 +120,10 @@ class EnginesInUse:
         for lanes in self._lanes.values():
             lanes.close()
 
-    def _question(self, engine: str) -> None:
+    def _question(self, engine: str, why: Reason | None = None) -> None:
         """Look at once whether *engine* is what it was: a call came to doubt it."""
         if watch := self._watches.get(engine):
-            watch.doubt()
+            watch.doubt(why)
         else:
             self._doubt()
 

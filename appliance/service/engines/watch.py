@@ -57,8 +57,14 @@ class EngineWatch:
         """What calls get, if it is away."""
         return self._lanes.away
 
-    def doubt(self) -> None:
-        """A call failed in a way that may not be its own fault."""
+    def doubt(self, why: Reason | None = None) -> None:
+        """A call failed in a way that may not be its own fault.
+
+        *why* it was not answered is told at once: that call took as long as the look will take.
+        """
+        if why is not None and self._lanes.away is None:
+            self._told |= {why[0]}
+            self._remark(*why)
         self._doubt.set()
 
     def why_not(self, primary: str) -> Reason | None:
