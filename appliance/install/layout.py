@@ -110,8 +110,8 @@ def to_bring(described: Description) -> Iterator[str]:
         case EngineName.TRANSIT:
             yield "`kleidi transit check` then tries all of it from here; see docs/vault.md."
             yield (
-                "Every node of a cluster whose first key is the Transit key's latest version may be --first: "
-                "each takes it up, and nothing is carried. One that comes after a rotation there is --join."
+                "Every node of a cluster that begins there may be --first: each takes up the Transit key's "
+                "latest version, finds the others' when it is asked for them, and nothing is carried."
             )
         case EngineName.PKCS11:
             yield from (f"{path} is shown to the appliance, read-only." for path in engine.shown)

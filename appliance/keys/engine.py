@@ -35,7 +35,8 @@ class Made:
 
     *state* holds it; *object_id* is the engine's name of it; *known_answer* is the known plaintext, wrapped
     (key_id.PROBE_…). *print_source* is what its fingerprint is drawn from, the same on every node that has
-    the key. *lineage*, of an engine that many nodes share: what all of them call a cluster that begins here.
+    the key. Of an engine that nodes share, *lineage* is what all of them call a cluster that begins here, and
+    *number* what they call this key in it: so each comes to the same id by itself.
     """
 
     state: EngineState
@@ -43,6 +44,7 @@ class Made:
     known_answer: bytes
     print_source: bytes
     lineage: str = ""
+    number: int = 0
 
 
 class Cipher(Protocol):

@@ -29,7 +29,9 @@ def next_version(keyset: KeySet, taken: int = 0) -> int:
 def stage(keyset: KeySet, made: Made, now: Moment, taken: int = 0, engine: str = SOFTHSM) -> KeySet:
     """Add a key of that *engine*, which decrypts and is announced nowhere yet."""
     refuse_second_staged(keyset)
-    version = next_version(keyset, taken)
+    # In a cluster that began there all nodes count as the engine does.
+    shared = made.number if made.lineage == keyset.lineage else 0
+    version = max(next_version(keyset, taken), shared)
     return keyset.with_keys(Key.born(keyset.lineage, version, KeyState.STAGED, made, now, engine=engine))
 
 

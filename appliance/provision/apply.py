@@ -76,8 +76,10 @@ class Provisioner:
             maker = self.committer.engines[self.engine]
             made = maker.make(scratch, EngineState(), secrets.token_hex(16))
         lineage, born = made.lineage or secrets.token_hex(6), Moment(int(time.time()))
-        key = Key.born(lineage, 1, KeyState.PRIMARY, made, born, engine=self.engine)
-        keyset, engines = KeySet(lineage, (key,)), {self.engine: made.state}
+        version = made.number or 1
+        key = Key.born(lineage, version, KeyState.PRIMARY, made, born, engine=self.engine)
+        keyset = KeySet(lineage, (key,), skipped=tuple(range(1, version)))
+        engines = {self.engine: made.state}
         change = Change(PROVISION, self.by, made={"key_id": keyset.primary.id, "keyset": keyset.hash})
         done = self.committer.first(Header(lineage, 1), lambda: Payload(keyset, engines, (slot,)), change)
         return replace(done, born=True)

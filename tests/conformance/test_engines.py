@@ -102,6 +102,16 @@ def test_two_nodes_that_begin_in_transit_share_one_key_and_no_bundle(
     assert one.wait_ready() == two.wait_ready(), "the lineage and the fingerprint are the key's own"
     wrote(stage, one)
     assert stage.apiserver(Kms("kleidi", two.socket)).secrets() == EXPECTED
+    # One that comes later takes up what is the latest then, and each finds the other's when it is asked for.
+    bao.rotate("shared")
+    late = running(make_appliance(engine="transit", **admitted(bao, tmp_path / "late", key="shared")))
+    assert "/v2/" in late.wait_ready()
+    server = stage.apiserver(Kms("kleidi", late.socket))
+    assert server.secrets() == EXPECTED
+    server.create_secret("later", "value")
+    assert stage.apiserver(Kms("kleidi", one.socket)).secret("later") == "value"
+    states = [line.split()[:2] for line in do(one, "key", "list").splitlines()[1:]]
+    assert states == [["v1", "primary"], ["v2", "staged"]]
 
 
 def test_the_leaders_death_under_load_fails_no_call(

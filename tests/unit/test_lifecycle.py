@@ -198,3 +198,25 @@ class Lineage(RuleBasedStateMachine):
 
 
 TestAnyVerbs = Lineage.TestCase
+
+
+def test_who_shares_an_engine_counts_as_it_does() -> None:
+    before = keys_in(R, P)
+    theirs = dataclasses.replace(made("k5", b"five"), lineage=LINEAGE, number=5)
+    after = lifecycle.stage(before, theirs, NOW)
+    assert ([key.version for key in after.keys], after.skipped) == ([1, 2, 5], (3, 4))
+    # A number that was given already, or a cluster that did not begin there: the next one.
+    for made_there in (dataclasses.replace(theirs, number=1), dataclasses.replace(theirs, lineage="f" * 12)):
+        assert lifecycle.stage(before, made_there, NOW).keys[-1].version == 3
+
+
+def test_another_nodes_key_has_its_own_version_or_none() -> None:
+    before = keys_in(R, P).without_versions_to(4)
+    after = lifecycle.discover(before, made("k4", b"four"), 4, NOW, "transit")
+    assert ([key.name for key in after.keys], after.skipped) == (["v1", "v2", "v4"], (3,))
+    assert [key.name for key in lifecycle.discover(after, made("k3", b"3"), 3, NOW, "transit").keys][
+        2
+    ] == "v3"
+    with pytest.raises(KleidiError) as caught:
+        lifecycle.discover(after, made("other", b"other"), 2, NOW, "transit")
+    assert caught.value.fault is faults.KEYSET_CONFLICT

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from appliance import faults
 from appliance.engines.softhsm import SoftHsmEngine
 from appliance.engines.softhsm.image import TokenImage
 from appliance.faults import Fault, KleidiError
-from appliance.keys.engine import SOFTHSM, EngineState
+from appliance.keys.engine import SOFTHSM, EngineState, Made
 from appliance.keys.keyset import KeyState
 from appliance.provision.plan import Policy
 from appliance.volume import memory
@@ -330,3 +331,14 @@ def _absent(house: House, *secrets: bytes) -> None:
     for secret in secrets:
         for form in (secret, secret.hex().encode(), base64.b64encode(secret), secret[::-1]):
             assert form not in kept
+
+
+def test_in_an_engine_that_nodes_share_the_first_key_is_counted_as_there(house: House) -> None:
+    class Shared(FakeEngine):
+        def make(self, scratch: Path, state: EngineState, wish: str) -> Made:
+            return replace(super().make(scratch, state, wish), lineage="0123456789ab", number=3)
+
+    opened = house.provisioner(Shared()).run().opened
+    assert (opened.header.lineage, opened.keyset.primary.name) == ("0123456789ab", "v3")
+    assert opened.keyset.skipped == (1, 2)
+    assert house.storage().open().payload == opened.payload

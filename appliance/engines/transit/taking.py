@@ -12,6 +12,8 @@ from appliance.keys.engine import Made
 _PRINT_INPUT = b"kleidi/fingerprint-source/v1"
 _LINEAGE_INPUT = b"kleidi/lineage/v1"
 _LINEAGE_DIGITS = 12
+# Every number that is not a key of ours is written down as skipped.
+_HIGHEST_SHARED = 9999
 
 
 class Taking:
@@ -40,7 +42,8 @@ class Taking:
         answer = self.bound_answer(version)
         source = self._keys.hmac(version, _PRINT_INPUT)
         state = held.with_one(version, Taken(source, answer)).state
-        return Made(state, str(version), answer, source, self._lineage(version, told))
+        number = version.number if version.number <= _HIGHEST_SHARED else 0
+        return Made(state, str(version), answer, source, self._lineage(version, told), number)
 
     def take_unbound(self, held: Held, version: Version) -> Made:
         """The same of one with which another plugin encrypted without associated data."""
