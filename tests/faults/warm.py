@@ -24,7 +24,8 @@ Act = Callable[[tuple[str, ...]], object]
 _PR_SET_PTRACER, _ANYBODY = 0x59616D61, ctypes.c_ulong(-1)
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.faults.warm", "tests.faults.look"])
+# The engine is imported in the registry's branch, and so would be by every child.
+_context.set_forkserver_preload(["tests.faults.warm", "tests.faults.look", "appliance.engines.softhsm"])
 # Starting one process looks after the others, and an exit code can be read only once.
 _one_at_a_time = threading.Lock()
 
