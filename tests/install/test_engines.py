@@ -194,7 +194,7 @@ def test_an_installation_names_what_it_does_not_make(
     assert f"Put into /etc/kleidi/transit, owned by user {uid}:\n" in done.stdout
     for name, mode in (("ca.crt", "0444"), ("role-id", "0400"), ("secret-id", "0400")):
         assert [mode in line for line in done.stdout.splitlines() if f"  {name} " in line] == [True]
-    assert "may be --first: each takes it up" in done.stdout
+    assert "may be --first: each takes up the Transit key" in done.stdout
     found = {path: seen[:2] for path, seen in snapshot(tmp_path).items() if path.startswith("etc/kleidi")}
     assert found == {
         "etc/kleidi": (0o700, uid),
