@@ -46,7 +46,7 @@ class Changes:
             lambda opened: (hand_out(opened, recipients, storage, by, reason, dry_run=dry_run), opened)
         )
 
-    def shared(self) -> bool:
+    def finds(self) -> bool:
         """Whether there is an engine in which a key of another node can be found."""
         try:
             return bool(self._operations.finds(self._keeper.opened()))

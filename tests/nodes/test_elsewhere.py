@@ -64,10 +64,9 @@ def test_without_a_way_there_nothing_is_joined(
     assert newcomer.keyset.hash == founder.keyset.hash
 
 
-def test_two_that_took_up_one_key_by_themselves_agree_on_it(
+def test_a_newer_key_set_is_taken_over_what_was_joined(
     shared: tuple[Founder, Newcomer, FakeRemote, FakeRemote],
 ) -> None:
-    """Their known answers differ, for each wrapped its own; the fingerprint is the key's."""
     founder, newcomer, _, way = shared
     newcomer.take(founder)
     (name,) = way.keys

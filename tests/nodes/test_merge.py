@@ -99,3 +99,15 @@ def test_no_key_ever_gets_lost_or_goes_back(ours: list[KeyState], theirs: list[K
     for before, after in zip(held.keys, found.keys, strict=False):
         assert before.id == after.id
         assert ORDER.index(before.state) <= ORDER.index(after.state)
+
+
+def test_one_key_that_two_nodes_took_up_elsewhere_is_one_though_each_wrapped_its_own_answer() -> None:
+    (key,) = keyset(P).keys
+    ours = KeySet(LINEAGE, (replace(key, engine="transit"),))
+    theirs = KeySet(LINEAGE, (replace(key, engine="transit", known_answer=b"wrapped by another node"),))
+    assert updated(ours, theirs, NOW).hash == ours.hash
+    # SoftHSM's answers repeat: another one is another key, whatever its fingerprint says.
+    other = KeySet(LINEAGE, (replace(key, known_answer=b"another answer"),))
+    assert refused(lambda: updated(keyset(P), other, NOW)) is faults.KEYSET_CONFLICT
+    # Nor does a key change its engine.
+    assert refused(lambda: updated(keyset(P), ours, NOW)) is faults.KEYSET_CONFLICT

@@ -97,6 +97,12 @@ class Scene:
         with self.volume.lock():
             self.volume.commit(1, seal(Header(LINEAGE, 1), payload.to_bytes(), payload.slots))
 
+    def seal_one(self) -> None:
+        """In place of what is there, a first generation whose only key is the primary one."""
+        for path in self.volume.path.glob("generation-*"):
+            path.unlink()
+        self.seal([KeyState.PRIMARY])
+
     def key(self, state: KeyState = KeyState.PRIMARY) -> Key:
         return next(key for key in self.keyset.keys if key.state is state)
 

@@ -14,7 +14,6 @@ from appliance.client import admin
 from appliance.client.report import Changed
 from appliance.faults import KleidiError
 from appliance.keys.engine import EngineState
-from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Command, Verb
 from proto.admin import admin_pb2
 from tests.fakes import FakeEngine
@@ -42,9 +41,7 @@ def fault_of(act: Callable[[], object]) -> faults.Fault:
 def fresh(request: pytest.FixtureRequest, scene: Scene, start: Start) -> Running:
     """A server whose only key is the primary one."""
     scene.engine.waits = request.param
-    for path in scene.volume.path.glob("generation-*"):
-        path.unlink()
-    scene.seal([KeyState.PRIMARY])
+    scene.seal_one()
     running = start()
     running.wait_for("OPERATIONAL")
     return running

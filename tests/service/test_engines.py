@@ -31,9 +31,7 @@ FAILED_PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 def local(request: pytest.FixtureRequest, scene: Scene, start: Start) -> Running:
     """A server whose only key is SoftHSM's."""
     scene.engine.waits = request.param
-    for path in scene.volume.path.glob("generation-*"):
-        path.unlink()
-    scene.seal([KeyState.PRIMARY])
+    scene.seal_one()
     running = start()
     running.wait_for("OPERATIONAL")
     return running

@@ -9,7 +9,6 @@ import pytest
 from appliance import faults
 from appliance.keys import key_id as ids
 from appliance.keys.envelope import Envelope, associated_data
-from appliance.keys.keyset import KeyState
 from tests.service.client import Client, connected, refused
 from tests.service.conftest import Start
 from tests.service.running import Running
@@ -22,9 +21,7 @@ SEED = b"thirty-two bytes of a seed, here"
 @pytest.fixture
 def shared(scene: Scene, start: Start) -> Running:
     """A server whose primary key is one of a remote engine."""
-    for path in scene.volume.path.glob("generation-*"):
-        path.unlink()
-    scene.seal([KeyState.PRIMARY])
+    scene.seal_one()
     running = start()
     running.wait_for("OPERATIONAL")
     move(running, "transit")

@@ -35,7 +35,7 @@ class Finder:
         standing = self._keeper.standing()
         if standing.keyset is None or ids.lineage(key_id) != standing.keyset.lineage:
             return False
-        if not self._changes.shared():
+        if not self._changes.finds():
             return False
         now = self._now()
         self._looks = {each: look for each, look in self._looks.items() if now - look[0] < _AGAIN_SECONDS}
