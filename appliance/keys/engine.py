@@ -171,6 +171,10 @@ class _ReasonError(EngineError):
         self.fault = fault
         self.detail = detail
 
+    @property
+    def reason(self) -> tuple[Fault, str]:
+        return self.fault, self.detail
+
 
 class AwayError(_ReasonError):
     """Out of reach, or refusing for now: there is nothing to open, it heals by itself."""

@@ -53,7 +53,7 @@ class Workshop:
         try:
             return shared.find(payload.state(engine), fingerprint) if isinstance(shared, Finds) else None
         except (AwayError, OffError) as error:
-            raise KleidiError(error.fault, error.detail) from error
+            raise KleidiError(*error.reason) from error
 
     def destroy(self, engine: str, payload: Payload, object_id: str) -> EngineState:
         """What that *engine* keeps without the key."""

@@ -201,7 +201,7 @@ class TransitEngine:
             with self.as_engine():
                 yield
         except (AwayError, OffError) as error:
-            raise KleidiError(error.fault, error.detail) from None
+            raise KleidiError(*error.reason) from None
         except TamperedError:
             raise KleidiError(faults.TRANSIT_ANSWER, "it does not open what it closed") from None
 

@@ -53,12 +53,9 @@ class EnginesInUse:
                 return await lanes.call(lambda: work(self._token.keyring))
             # The two thread switches would cost twice what the work itself costs (docs/adr/0004).
             return work(keyring)
-        except AwayError as error:
-            self._question(engine, (error.fault, error.detail))
-            raise KleidiError(error.fault, error.detail) from error
-        except OffError as error:
-            self._question(engine)
-            raise KleidiError(error.fault, error.detail) from error
+        except (AwayError, OffError) as error:
+            self._question(engine, error.reason if isinstance(error, AwayError) else None)
+            raise KleidiError(*error.reason) from error
         except EngineError as error:
             self._question(engine)
             raise KleidiError(faults.TOKEN_LOST, str(error)) from error

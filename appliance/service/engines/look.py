@@ -67,5 +67,5 @@ def _off(keyring: Keyring, reason: Reason) -> Look:
 
 def _reason(error: EngineError) -> Reason:
     if isinstance(error, AwayError | OffError):
-        return error.fault, error.detail
+        return error.reason
     return faults.KEY_UNREADABLE, str(error)
