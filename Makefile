@@ -14,7 +14,8 @@ server := .cache/secretserver
 caller := .cache/vaultclient
 protos := proto/kmsv2/api.proto proto/admin/admin.proto proto/etcd/kv.proto proto/storage/encrypted_object.proto
 generate = PATH="$(abspath $(bin)):$$PATH" python -m grpc_tools.protoc -I . $(protos) \
-	$(foreach kind,python grpc_python mypy mypy_grpc,--$(kind)_out=$(1))
+	$(foreach kind,python grpc_python mypy mypy_grpc,--$(kind)_out=$(1)) && \
+	python .ci/interface $(1)
 compile = $(bin)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11
 
 .PHONY: help
@@ -33,8 +34,8 @@ demo: system etcd $(ready) $(server)  ## show a Secret encrypted in etcd and rea
 setup: $(ready)  ## make .venv from the lock files
 
 .PHONY: system
-system:  ## install what only apt has: libsofthsm2, and python3-venv where it is missing
-	@PYTHON='$(PYTHON)' .ci/packages venv softhsm
+system:  ## install what only apt has: libsofthsm2, libnghttp2, and python3-venv where it is missing
+	@PYTHON='$(PYTHON)' .ci/packages venv softhsm nghttp2
 
 .PHONY: strace etcd etcdctl age shells nss cc p11-kit
 strace etcd etcdctl age shells nss cc p11-kit:
@@ -60,8 +61,8 @@ check: $(ready)  ## formatting, lint, types, import rules, generated code, lock 
 	$(bin)/mypy
 	$(bin)/lint-imports
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(call generate,"$$scratch") 2>/dev/null && \
-		cd "$$scratch" && for file in $$(find proto -type f); do \
-		cmp -s "$$file" "$(CURDIR)/$$file" || { echo "$$file is not what its .proto says; run make proto"; exit 1; }; done
+		cd "$$scratch" && for file in $$(find * -type f); do \
+		cmp -s "$$file" "$(CURDIR)/$$file" || { echo "$$file is not what it is made from; run make proto"; exit 1; }; done
 	@$(bin)/python .ci/tidy
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/packages .ci/go-build container/{base,bill,build,engine,lay-out,size,up} container/*.sh container/manifests/podman/kleidi; fi
 
@@ -98,7 +99,7 @@ $(caller): $(wildcard tests/bench/vaultclient/*.go) tests/bench/vaultclient/go.m
 	@.ci/go-build tests/bench/vaultclient '$(abspath $@)'
 
 .PHONY: proto
-proto: $(ready)  ## generate the stubs from the .proto files
+proto: $(ready)  ## generate the stubs from the .proto files, nghttp2's from its header
 	@$(call generate,.)
 
 .PHONY: docs

@@ -174,7 +174,7 @@ def serve(settings: Settings) -> None:
     """Answer the API server and the command line until SIGTERM."""
     from appliance.nodes.invitation import Invitations
     from appliance.ops.slots import SlotChanges
-    from appliance.service import health, limits
+    from appliance.service import health
     from appliance.service.changes import Changes
     from appliance.service.engines.finder import Finder
     from appliance.service.engines.follower import Follower
@@ -185,10 +185,9 @@ def serve(settings: Settings) -> None:
     from appliance.service.rpc.slots import Slots
     from appliance.service.seal_key_watch import SealKeyWatch
     from appliance.service.server import serve as run
-    from appliance.service.sockets.binding import speaks_grpc
     from appliance.service.sockets.http import speaks_http
     from appliance.service.sockets.listener import Listener
-    from appliance.service.sockets.peercred import guarded
+    from appliance.service.transports import speaks
     from appliance.service.tripwire import Tripwire
     from appliance.service.volume_watch import VolumeWatch
 
@@ -212,17 +211,16 @@ def serve(settings: Settings) -> None:
         invitations = Invitations(settings.invitation_hours * 3600, time.monotonic)
         nodes = Nodes(kept, changes, cluster(settings, ours), invitations, admin.changed)
         slots = Slots(kept, changes, SlotChanges(ours), seal_key_watch, admin.changed)
-        operators = admin.handler(nodes.methods(), slots.methods())
-        by_hand = speaks_grpc(operators, largest=limits.BY_HAND)
+        operators = admin.service(nodes.methods(), slots.methods())
+        callers = speaks(settings.transport, kms.service())
+        by_hand = speaks(settings.transport, operators, guarded=True)
         probed = health.routes(kept.standing, admin.status_json)
         follower = Follower(kept, changes, "transit", faults.TRANSIT_NEWER, here())
         await run(
             kept,
             [
-                Listener(
-                    settings.socket, settings.socket_mode, settings.socket_gid, speaks_grpc(kms.handler())
-                ),
-                Listener(settings.admin_socket, 0o600, None, guarded(by_hand)),
+                Listener(settings.socket, settings.socket_mode, settings.socket_gid, callers),
+                Listener(settings.admin_socket, 0o600, None, by_hand),
                 Listener(settings.admin_socket.with_name(HEALTH_NAME), 0o600, None, speaks_http(probed)),
             ],
             [

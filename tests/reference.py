@@ -13,6 +13,8 @@ from appliance.manifests.distribution import Distribution, files
 from appliance.manifests.engines import Auth, Engine, Pkcs11, Transit
 from appliance.manifests.pod import static_pod
 from appliance.service import limits
+from appliance.service.transports.grpcio import limits as grpcio
+from appliance.service.transports.nghttp2 import limits as nghttp2
 from appliance.settings import CONFIG_FILE, DEFAULT_FILE, PREFIX, Settings
 from tests.cli import documents
 from tests.docs import screens
@@ -50,15 +52,24 @@ _LIMITS_HEAD = """\
 # Limits
 
 What a caller can make the appliance hold is bounded, well inside the 384 MiB of its pod, and what is beyond a
-bound is refused. Written from appliance/service/limits.py by `make docs`.
+bound is refused. Written from the modules `limits` of appliance/service by `make docs`.
 
 ## Ours, refused in our words
 
 | limit | value | what a caller sees | why |
 |---|---|---|---|
 """
-_LIMITS_SET = """
-## The transport's, set on purpose
+_LIMITS_NGHTTP2 = """
+## nghttp2's, set on purpose
+
+The transport keeps these by itself, ahead of the table of faults: without an id, without a line in our log.
+One header of more than 64 KiB is beyond what nghttp2 reads, and ends the connection (COMPRESSION_ERROR).
+
+| limit | value | what a caller sees | why |
+|---|---|---|---|
+"""
+_LIMITS_GRPCIO = """
+## grpcio's, set on purpose (`KLEIDI_TRANSPORT=grpcio`)
 
 gRPC's core answers these by itself, ahead of any code of ours: without an id, without a line in our log.
 Where two values stand, the second is the admin socket's.
@@ -67,7 +78,7 @@ Where two values stand, the second is the admin socket's.
 |---|---|---|---|
 """
 _LIMITS_LEFT = """
-## The transport's, left as they are
+## grpcio's, left as they are
 
 | argument | default | what a caller sees | why |
 |---|---|---|---|
@@ -132,12 +143,15 @@ def limits_page() -> str:
     text = _LIMITS_HEAD
     for name, value, seen, why in limits.ours(queue):
         text += f"| {name} | {value} | {seen} | {why} |\n"
-    text += _LIMITS_SET
-    for kms, admin in zip(limits.table(), limits.table(limits.BY_HAND), strict=True):
+    text += _LIMITS_NGHTTP2
+    for limit in nghttp2.table():
+        text += f"| {limit.name} | {limit.value:,} | {limit.seen} | {limit.why} |\n"
+    text += _LIMITS_GRPCIO
+    for kms, admin in zip(grpcio.table(), grpcio.table(limits.BY_HAND), strict=True):
         values = dict.fromkeys([f"{kms.value:,}", f"{admin.value:,}"])
         text += f"| `{kms.name}` | {' · '.join(values)} | {kms.seen} | {kms.why} |\n"
     text += _LIMITS_LEFT
-    for limit in limits.LEFT:
+    for limit in grpcio.LEFT:
         text += f"| `{limit.name}` | {limit.default} | {limit.seen} | {limit.why} |\n"
     return text
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from appliance.client.keys import KeyCheck
 from appliance.client.knock import ANSWER_SECONDS, answering, dialled, greet
-from appliance.client.report import BackupRow, Changed, EngineRow, KeyRow, LossRow, Reason, RefusedRow, Report
+from appliance.client.reading import changed, read_report
+from appliance.client.report import Changed, Report
 from appliance.keys.found import FoundToken
 from appliance.ops.check import Condition, Verdict
 from appliance.ops.operations import Command
@@ -28,37 +29,14 @@ def ask(socket: Path) -> Report:
         return read_report(greet(stub, socket))
 
 
-def read_report(reply: admin_pb2.ReportReply) -> Report:
-    return Report(
-        state=reply.state,
-        reason_id=reply.reason_id,
-        reason=reply.reason,
-        socket=reply.socket,
-        key_id=reply.key_id,
-        lineage=reply.lineage,
-        keyset=reply.keyset,
-        generation=reply.generation,
-        protection=reply.protection,
-        keys=[key_row(key) for key in reply.keys],
-        backup=_backup_row(reply.backup) if reply.HasField("backup") else None,
-        reasons=[Reason(each.id, each.reason) for each in reply.reasons],
-        refused=[_refused_row(each) for each in reply.refused],
-        losses=[
-            LossRow(each.unix, each.generation, each.found, list(each.keys), each.reason)
-            for each in reply.losses
-        ],
-        engines=[_engine_row(each) for each in reply.engines],
-    )
-
-
 def change(socket: Path, request: admin_pb2.ChangeRequest) -> Changed:
     with answering(socket) as stub:
-        return _changed(stub.Change(request, timeout=_CHANGE_SECONDS))
+        return changed(stub.Change(request, timeout=_CHANGE_SECONDS))
 
 
 def adopt(socket: Path, request: admin_pb2.AdoptRequest) -> Changed:
     with answering(socket) as stub:
-        return _changed(stub.Adopt(request, timeout=_CHANGE_SECONDS))
+        return changed(stub.Adopt(request, timeout=_CHANGE_SECONDS))
 
 
 def take_over_request(engine: str, name: str, key_id: str, *, dry_run: bool) -> admin_pb2.AdoptRequest:
@@ -68,23 +46,6 @@ def take_over_request(engine: str, name: str, key_id: str, *, dry_run: bool) -> 
 def bundle(socket: Path, request: admin_pb2.BundleRequest) -> admin_pb2.BundleReply:
     with answering(socket) as stub:
         return stub.Bundle(request, timeout=_CHANGE_SECONDS)
-
-
-def _backup_row(backup: admin_pb2.Backup) -> BackupRow:
-    return BackupRow(backup.generation, backup.verified, backup.file, list(backup.lacks))
-
-
-def _engine_row(engine: admin_pb2.Engine) -> EngineRow:
-    away = Reason(engine.away.id, engine.away.reason) if engine.HasField("away") else None
-    return EngineRow(engine.name, engine.remote, engine.keys, away, engine.since)
-
-
-def _refused_row(refused: admin_pb2.Refused) -> RefusedRow:
-    return RefusedRow(refused.sort, refused.count, refused.first, refused.last, list(refused.key_ids))
-
-
-def _changed(reply: admin_pb2.ChangeReply) -> Changed:
-    return Changed(tuple(reply.said), reply.keyset, reply.generation, key_row(reply.key))
 
 
 def check(socket: Path, request: admin_pb2.CheckRequest) -> KeyCheck:
@@ -157,19 +118,6 @@ def unseal_request(held: HeldSlot) -> admin_pb2.UnsealRequest:
     return admin_pb2.UnsealRequest(kind=held.kind, values=held.values, wrapping_key=held.wrapping_key)
 
 
-def key_row(key: admin_pb2.Key) -> KeyRow:
-    return KeyRow(
-        name=key.name,
-        key_id=key.key_id,
-        state=key.state,
-        since=key.since,
-        adopted=key.adopted,
-        wrapped=key.wrapped,
-        unwrapped=key.unwrapped,
-        engine=key.engine,
-    )
-
-
 def invite(socket: Path) -> admin_pb2.InviteReply:
     with answering(socket) as stub:
         return stub.Invite(admin_pb2.InviteRequest(), timeout=ANSWER_SECONDS)
@@ -183,7 +131,7 @@ def export(socket: Path, recipient: str) -> admin_pb2.ExportReply:
 def join(socket: Path, bundle: bytes, *, dry_run: bool) -> Changed:
     with answering(socket) as stub:
         request = admin_pb2.JoinRequest(bundle=bundle, dry_run=dry_run)
-        return _changed(stub.Join(request, timeout=_CHANGE_SECONDS))
+        return changed(stub.Join(request, timeout=_CHANGE_SECONDS))
 
 
 def slots(socket: Path) -> admin_pb2.SlotsReply:
@@ -193,7 +141,7 @@ def slots(socket: Path) -> admin_pb2.SlotsReply:
 
 def change_slot(socket: Path, request: admin_pb2.ChangeSlotRequest) -> Changed:
     with answering(socket) as stub:
-        return _changed(stub.ChangeSlot(request, timeout=_CHANGE_SECONDS))
+        return changed(stub.ChangeSlot(request, timeout=_CHANGE_SECONDS))
 
 
 def unseal(socket: Path, request: admin_pb2.UnsealRequest) -> admin_pb2.UnsealReply:

@@ -22,6 +22,12 @@ MODULE_MISSING = fault("E-MODULE-MISSING", _W, Exit.ERROR,
 MODULE_UNUSABLE = fault("E-MODULE-UNUSABLE", _W, Exit.ERROR,
     "the SoftHSM module cannot be loaded here, and nothing opens until another one is in its place",
     "Check that KLEIDI_SOFTHSM_MODULE names a whole libsofthsm2.so, built for this machine and its libc")
+TRANSPORT_MISSING = fault("E-TRANSPORT-MISSING", Kind.CONFIGURATION, Exit.USAGE,
+    "libnghttp2, which carries the calls, cannot be loaded",
+    "Install libnghttp2-14, or set KLEIDI_TRANSPORT=grpcio")
+TRANSPORT_OLD = fault("E-TRANSPORT-OLD", Kind.CONFIGURATION, Exit.USAGE,
+    "libnghttp2 is older than the one that can refuse to be flooded",
+    "Upgrade libnghttp2-14, or set KLEIDI_TRANSPORT=grpcio")
 TOKEN_LOST = fault("E-TOKEN-LOST", _W, Exit.ERROR,
     "the token went away and is being opened again",
     "Wait a few seconds")

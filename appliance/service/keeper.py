@@ -119,6 +119,7 @@ class Keeper:
         return await self._engines.call(work, key_id)
 
     async def _pass_gate(self) -> None:
+        await asyncio.sleep(0)  # it waits: rpc/calls.py, Answering
         try:
             await asyncio.wait_for(self._gate.wait(), self._call_seconds)
         except TimeoutError:

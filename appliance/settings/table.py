@@ -114,6 +114,9 @@ class _Own(BaseSettings):
     pkcs11_lanes: Count = Field(
         4, ge=1, le=64, description="How many calls go into the library at a time, a session each."
     )
+    transport: Literal["nghttp2", "grpcio"] = Field(
+        "nghttp2", description="The library that carries calls on the sockets."
+    )
     call_seconds: Number = Field(
         2.5,
         ge=0.1,

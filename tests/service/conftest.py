@@ -13,6 +13,7 @@ import pytest
 
 from appliance.client.admin import ask
 from appliance.faults import KleidiError
+from appliance.service.transports import GRPCIO, NGHTTP2
 from tests.service.client import Client, connected
 from tests.service.journal import Journal
 from tests.service.running import Running, until
@@ -24,10 +25,10 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @contextlib.contextmanager
-def _set_up(*, waits: bool = True) -> Iterator[tuple[Scene, Journal]]:
+def _set_up(transport: str, *, waits: bool = True) -> Iterator[tuple[Scene, Journal]]:
     # In memory, where tokens must be; pytest's own directories are too long for a socket's path.
     root = Path(tempfile.mkdtemp(prefix="kleidi-test-", dir="/dev/shm"))
-    scene, journal = Scene(root, waits=waits), Journal()
+    scene, journal = Scene(root, waits=waits, transport=transport), Journal()
     try:
         with journal.kept("json"):
             yield scene, journal
@@ -36,9 +37,16 @@ def _set_up(*, waits: bool = True) -> Iterator[tuple[Scene, Journal]]:
         shutil.rmtree(root)
 
 
+@pytest.fixture(scope="session", params=[NGHTTP2, GRPCIO])
+def transport(request: pytest.FixtureRequest) -> str:
+    """Every test of the service runs on both."""
+    chosen: str = request.param
+    return chosen
+
+
 @pytest.fixture
-def set_up() -> Iterator[tuple[Scene, Journal]]:
-    with _set_up() as scene_and_journal:
+def set_up(transport: str) -> Iterator[tuple[Scene, Journal]]:
+    with _set_up(transport) as scene_and_journal:
         yield scene_and_journal
 
 
@@ -83,7 +91,7 @@ def launch(scene: Scene) -> Iterator[Launch]:
 
         def start() -> subprocess.Popen[str]:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.service.program", str(scene.root)],
+                [sys.executable, "-m", "tests.service.program", str(scene.root), scene.transport],
                 cwd=CHECKOUT,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -114,9 +122,9 @@ def client(running: Running) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["waiting engine", "instant engine"])
-def shared(request: pytest.FixtureRequest) -> Iterator[Running]:
+def shared(request: pytest.FixtureRequest, transport: str) -> Iterator[Running]:
     """A server that the module's tests share: none may change how it stands."""
-    with _set_up(waits=request.param) as (scene, _):
+    with _set_up(transport, waits=request.param) as (scene, _):
         scene.seal()
         running = Running(scene)
         try:

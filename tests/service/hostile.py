@@ -7,6 +7,8 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import hpack
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 PATIENCE_SECONDS = 30.0
 # RFC 9113, 6: frames, flags, settings.
@@ -16,7 +18,7 @@ _INITIAL_WINDOW = 4
 _DEFAULT_WINDOW = 65_535
 _LARGEST_FRAME = 16_384
 _HEAD = struct.Struct(">BHBBL")
-_FAULT = re.compile(rb"E-[A-Z0-9-]+(?=:)")
+_FAULT = re.compile(r"E-[A-Z0-9-]+(?=:)")
 ENCRYPT = "/v2.KeyManagementService/Encrypt"
 
 
@@ -55,9 +57,10 @@ class Hostile:
         self._open: dict[int, int] = {}
         self._next = 1
         self._moved = asyncio.Event()
+        self._decoder = hpack.Decoder()
         self.refusals: list[str] = []
         self.refused = 0
-        self.closed = False
+        self.closed = self._answered = False
         writer.write(PREFACE + SETTINGS)
 
     @property
@@ -96,6 +99,11 @@ class Hostile:
         # Not by a PING: gRPC answers it before it looks at the calls, and hangs up on the third.
         await self._until(lambda: all(window > self._initial for window in self._open.values()))
 
+    async def seen(self) -> None:
+        """Until the server has seen all that was sent, where it takes one thing after the other."""
+        self._writer.write(frame(_PING, 0, 0, bytes(8)))
+        await self._until(lambda: self._answered)
+
     async def until_refused(self, count: int) -> None:
         await self._until(lambda: self.refused >= count)
 
@@ -124,15 +132,18 @@ class Hostile:
         if kind == _SETTINGS and not flags & _ACK:
             self._adopt(payload)
             self._writer.write(frame(_SETTINGS, _ACK, 0))
+        elif kind == _PING and flags & _ACK:
+            self._answered = True
         elif kind == _PING:
             self._writer.write(frame(_PING, _ACK, 0, payload))
         elif kind == _WINDOW and stream == 0:
             self._window += int.from_bytes(payload, "big")
         elif kind == _WINDOW and stream in self._open:
             self._open[stream] += int.from_bytes(payload, "big")
-        elif kind == _RESET or (kind == _HEADERS and flags & _END_STREAM):
-            # gRPC's core writes grpc-message as it is, without Huffman's code.
-            self.refusals += [name.decode() for name in _FAULT.findall(payload)]
+        elif kind == _HEADERS:
+            for _name, value in self._decoder.decode(payload):
+                self.refusals += _FAULT.findall(str(value))
+        if kind == _RESET or (kind == _HEADERS and flags & _END_STREAM):
             self.refused += self._open.pop(stream, None) is not None
 
     def _adopt(self, settings: bytes) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tests.service.program ROOT`: a server of its own process, on the scene below ROOT.
+"""`python -m tests.service.program ROOT TRANSPORT`: a server of its own process, on the scene below ROOT.
 
 SIGUSR1 lets the engine hang, SIGUSR2 lets go of it.
 """
@@ -15,7 +15,7 @@ from tests.service.scene import Scene
 
 
 def main() -> None:
-    scene = Scene(Path(sys.argv[1]))
+    scene = Scene(Path(sys.argv[1]), transport=sys.argv[2])
     signal.signal(signal.SIGUSR1, lambda *_: scene.engine.hang())
     signal.signal(signal.SIGUSR2, lambda *_: scene.engine.release())
     logs.configure(form="json", level="debug")

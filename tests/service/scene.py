@@ -21,15 +21,14 @@ from appliance.service.changes import Changes
 from appliance.service.engines.finder import Finder
 from appliance.service.keeper import Keeper
 from appliance.service.opened import OpenToken
-from appliance.service.rpc.admin import LARGEST, Admin
+from appliance.service.rpc.admin import Admin
 from appliance.service.rpc.kms import KeyManagement
 from appliance.service.rpc.nodes import Nodes
 from appliance.service.seal_key_watch import SealKeyWatch
 from appliance.service.server import Work
-from appliance.service.sockets.binding import speaks_grpc
 from appliance.service.sockets.http import speaks_http
 from appliance.service.sockets.listener import Listener
-from appliance.service.sockets.peercred import guarded
+from appliance.service.transports import NGHTTP2, speaks
 from appliance.service.tripwire import Tripwire
 from appliance.service.volume_watch import VolumeWatch
 from appliance.telemetry import LogLines
@@ -60,8 +59,9 @@ class Options(TypedDict, total=False):
 class Scene:
     """Everything below *root*, a directory in memory with a short path."""
 
-    def __init__(self, root: Path, *, waits: bool = True) -> None:
+    def __init__(self, root: Path, *, waits: bool = True, transport: str = NGHTTP2) -> None:
         self.root = root
+        self.transport = transport
         self.socket = root / "run" / "kms.sock"
         self.admin = root / "admin" / "admin.sock"
         self.health = self.admin.with_name(HEALTH_NAME)
@@ -133,14 +133,13 @@ class Scene:
         admin = Admin(keeper, self.socket, changes, ledger, tripwire, observer)
         cluster = Cluster(operations, Policy.JOIN, allow_unmounted=True)
         nodes = Nodes(keeper, changes, cluster, Invitations(LONG_SECONDS, time.monotonic), admin.changed)
-        by_hand = speaks_grpc(admin.handler(nodes.methods()), largest=LARGEST + (1 << 20))
+        callers = speaks(self.transport, kms.service())
+        by_hand = speaks(self.transport, admin.service(nodes.methods()), guarded=True)
         return (
             keeper,
             [
-                Listener(
-                    self.socket, options.get("mode", 0o660), options.get("gid"), speaks_grpc(kms.handler())
-                ),
-                Listener(self.admin, 0o600, None, guarded(by_hand)),
+                Listener(self.socket, options.get("mode", 0o660), options.get("gid"), callers),
+                Listener(self.admin, 0o600, None, by_hand),
                 Listener(
                     self.health, 0o600, None, speaks_http(health.routes(keeper.standing, admin.status_json))
                 ),

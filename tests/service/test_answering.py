@@ -66,7 +66,7 @@ async def errs(_request: pb.EncryptRequest) -> pb.EncryptResponse:
 
 def answered(given: Given, handler: object = encrypts, *, frank: bool = False) -> tuple[object, Called]:
     heard = Heard()
-    answering = Answering("Encrypt", pb.EncryptRequest, handler, Observers((heard,)), frank)  # type: ignore[arg-type]
+    answering = Answering("Encrypt", pb.EncryptRequest, handler, Observers((heard,)), 100, frank)  # type: ignore[arg-type]
 
     async def call() -> object:
         answer = await answering.answer(given)

@@ -1,6 +1,8 @@
 import grpc
 import pytest
 
+from appliance.service import limits
+from appliance.service.transports import NGHTTP2
 from proto.kmsv2 import api_pb2 as pb
 from tests.service.client import Client, connected, refused
 from tests.service.journal import Journal
@@ -65,9 +67,14 @@ def test_metadata_that_nobody_asked_for_does_no_harm(client: Client) -> None:
     assert answer.healthz == "ok"
 
 
-def test_metadata_beyond_the_limit_is_refused_and_the_next_call_works(client: Client) -> None:
-    answer = refused(lambda: client.stub.Status(pb.StatusRequest(), metadata=(("x", "y" * 100_000),)))
-    assert answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+@pytest.mark.parametrize("size", [limits.METADATA, 60_000, 100_000])
+def test_metadata_beyond_the_limit_is_refused_and_the_next_call_works(
+    client: Client, transport: str, size: int
+) -> None:
+    answer = refused(lambda: client.stub.Status(pb.StatusRequest(), metadata=(("x", "y" * size),)))
+    # nghttp2 reads no value of more than 64 KiB, and cannot skip what it did not read: the connection ends.
+    unread = transport == NGHTTP2 and size > 65_536
+    assert answer.code is (grpc.StatusCode.UNAVAILABLE if unread else grpc.StatusCode.RESOURCE_EXHAUSTED)
     assert client.status().healthz == "ok"
 
 

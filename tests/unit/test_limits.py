@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.service import limits
+from appliance.service.limits import BY_HAND, MESSAGE
+from appliance.service.transports.grpcio import limits
 
 
 def test_the_library_knows_every_argument_that_we_give_it() -> None:
@@ -17,7 +18,7 @@ def test_the_library_knows_every_argument_that_we_give_it() -> None:
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("message", [limits.MESSAGE, limits.BY_HAND])
+@pytest.mark.parametrize("message", [MESSAGE, BY_HAND])
 def test_the_server_is_given_what_the_table_says(message: int) -> None:
     assert dict(limits.options(message)) == {limit.name: limit.value for limit in limits.table(message)}
     assert dict(limits.options(message))["grpc.max_receive_message_length"] == message

@@ -43,6 +43,7 @@ class Finder:
             if len(self._looks) >= _MOST_IDS:
                 return False
             self._looks[key_id] = now, asyncio.create_task(self._look(key_id))
+        await asyncio.sleep(0)  # it waits: rpc/calls.py, Answering
         return await asyncio.shield(self._looks[key_id][1])
 
     async def _look(self, key_id: str) -> bool:

@@ -50,6 +50,7 @@ class EnginesInUse:
             raise KleidiError(shut.fault, shut.detail)
         try:
             if lanes := self._lanes.get(engine):
+                await asyncio.sleep(0)  # it waits: rpc/calls.py, Answering
                 return await lanes.call(lambda: work(self._token.keyring))
             # The two thread switches would cost twice what the work itself costs (docs/adr/0004).
             return work(keyring)

@@ -3,20 +3,18 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import grpc
-
 from appliance import faults
 from appliance.age.key_pairs import Recipients
 from appliance.backup.verified import Coverage, Record
-from appliance.client.admin import read_report
+from appliance.client.reading import read_report
 from appliance.faults import KleidiError
 from appliance.keys.found import FoundToken
 from appliance.keys.keyset import Key
 from appliance.ops.operations import Command, Outcome, Verb
+from appliance.service import limits
 from appliance.service.changes import Changes
 from appliance.service.keeper import Keeper
 from appliance.service.rpc import calls
-from appliance.service.rpc.transport import service
 from appliance.service.standing import Reason
 from appliance.service.tripwire import Tripwire
 from appliance.telemetry import Observer
@@ -40,7 +38,7 @@ class Admin:
     observer: Observer
     verified: Record = _NO_RECORD
 
-    def handler(self, *more: calls.Methods) -> grpc.GenericRpcHandler:
+    def service(self, *more: calls.Methods) -> calls.Service:
         methods: dict[str, calls.Method] = {
             "Report": (pb.ReportRequest, self.report),
             "Change": (pb.ChangeRequest, self.change),
@@ -50,7 +48,14 @@ class Admin:
         }
         for others in more:
             methods.update(others)
-        return service("kleidi.admin.v1.Admin", methods, self.observer, largest=LARGEST, frank=True)
+        return calls.service(
+            "kleidi.admin.v1.Admin",
+            methods,
+            self.observer,
+            largest=LARGEST,
+            message=limits.BY_HAND,
+            frank=True,
+        )
 
     async def report(self, _request: pb.ReportRequest) -> pb.ReportReply:
         return self.told()

@@ -46,25 +46,36 @@ class Refusal:
     words: str
 
 
+Answer = Reply | Refusal
+
+
 @dataclass(frozen=True)
 class Answering:
     """One method of a service: coroutines, request in and reply out, that raise KleidiError.
 
     A *frank* one tells details as well, and knows its caller: it talks to operators alone.
+
+    What does not wait for anything is answered in the coroutine's first step, so that it needs no task. One
+    that waits says so by a bare yield, asyncio.sleep(0): from there on it has a task.
     """
 
     name: str
     request: type[Message]
     handler: Handler
     observer: Observer
+    largest: int
     frank: bool = False
 
-    async def answer(self, call: Call) -> Reply | Refusal:
+    async def answer(self, call: Call) -> Answer:
         """Never raises but for a cancellation."""
         started, uid, message = time.perf_counter(), "", None
         name, about = self.name, dict[str, object]()
         try:
+            if self.frank:
+                await asyncio.sleep(0)
             data = await call.read()
+            if len(data) > self.largest:
+                raise KleidiError(faults.REQUEST_INVALID, f"{len(data)} bytes, at most {self.largest}")
             remaining = call.remaining()
             if remaining is not None and remaining <= 0:
                 raise KleidiError(faults.CALLER_GONE)
@@ -90,6 +101,30 @@ class Answering:
         told = Called(name, _since(started), uid, key_id, about=about)
         asyncio.get_running_loop().call_soon(self.observer.observe, told)
         return reply
+
+
+@dataclass(frozen=True)
+class Service:
+    """What can be called on a socket, by the methods' names.
+
+    A transport takes in messages of *message* bytes: more than any request has, so that a refusal is in our
+    own words.
+    """
+
+    name: str
+    methods: Mapping[str, Answering]
+    message: int
+
+
+def service(  # noqa: PLR0913  what, where it is told, and how much of it
+    name: str, methods: Methods, observer: Observer, *, largest: int, message: int, frank: bool = False
+) -> Service:
+    """A gRPC service of these *methods*."""
+    answerings = {
+        method: Answering(method, request, handler, observer, largest, frank)
+        for method, (request, handler) in methods.items()
+    }
+    return Service(name, answerings, message)
 
 
 def _parse(request: type[Q], data: bytes) -> Q:

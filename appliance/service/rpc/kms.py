@@ -1,7 +1,5 @@
 """Kubernetes KMS v2: protobuf in, one keyring call, protobuf out."""
 
-import grpc
-
 from appliance import faults
 from appliance.faults import KleidiError
 from appliance.keys.keyring import Keyring
@@ -9,7 +7,7 @@ from appliance.service import limits
 from appliance.service.engines.finder import Finder
 from appliance.service.keeper import Keeper
 from appliance.service.rpc import answers
-from appliance.service.rpc.transport import service
+from appliance.service.rpc.calls import Service, service
 from appliance.service.tripwire import Tripwire
 from appliance.telemetry import Observer
 from appliance.volume.ledger import Ledger
@@ -30,7 +28,7 @@ class KeyManagement:
         self._tripwire = tripwire
         self._observer = observer
 
-    def handler(self) -> grpc.GenericRpcHandler:
+    def service(self) -> Service:
         return service(
             "v2.KeyManagementService",
             {
@@ -40,6 +38,7 @@ class KeyManagement:
             },
             self._observer,
             largest=limits.REQUEST,
+            message=limits.MESSAGE,
         )
 
     async def status(self, _request: pb.StatusRequest) -> pb.StatusResponse:

@@ -6,13 +6,12 @@ Not a gRPC service, because a gRPC client costs a probe 0.2 s of CPU and 37 MB e
 import asyncio
 import contextlib
 import re
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-from appliance.service.sockets.binding import Bind, Bound, private
+from appliance.service.sockets.binding import Bind, Bound, bound_socket
 
 _LINE_SIZE = 1024
 _HEAD_SIZE = 4096
@@ -42,10 +41,8 @@ def speaks_http(routes: Routes) -> Bind:
     """A server of these *routes*, new for every path; raises OSError when the path cannot be bound."""
 
     async def bind(path: Path) -> Bound:
-        front = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        front = bound_socket(path)
         try:
-            with private():
-                front.bind(str(path))
             attend = _Attendant(routes).attend
             return _Http(await asyncio.start_unix_server(attend, sock=front, limit=_HEAD_SIZE))
         except BaseException:

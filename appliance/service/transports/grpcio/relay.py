@@ -9,36 +9,26 @@ serves (`caller_of`).
 import asyncio
 import contextlib
 import itertools
-import logging
 import os
 import re
 import shutil
-import socket
 from pathlib import Path
 
 from appliance import faults
-from appliance.logs import event
-from appliance.peer import Peer, peer
-from appliance.private import unwritable
-from appliance.service.sockets.binding import Bind, Bound, private
-from appliance.telemetry.sparing import Sparing
+from appliance.service.sockets import doorman
+from appliance.service.sockets.binding import Bind, Bound, bound_socket
 from appliance.volume import durable
-from appliance.volume.mounts import is_mount_point
 
 _BEHIND = "behind"
 _LEFT = re.compile(r"\..{6}\.d")
 _PIECE_SIZE = 64 * 1024
-_TURNED_AWAY = "turned away from the admin socket"
 
 
 def guarded(bind: Bind) -> Bind:
     """Whatever *bind* makes, behind a check of who connects."""
 
     async def bind_guarded(path: Path) -> Bound:
-        # Operators send PINs here: nobody else may put a socket in the place of ours. What is mounted for us
-        # alone may be open to all, as an emptyDir is.
-        if not is_mount_point(path.parent):
-            unwritable(path.parent)
+        doorman.demand_own(path.parent)
         room = path.with_name(f"{path.name}.d")
         # Killed ones could not remove theirs; the listener's lock says that nobody else is here.
         for name in durable.names(path.parent, faults.SOCKET_DIRECTORY):
@@ -74,14 +64,12 @@ class Guarded:
         self._front: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count()
-        self._sparing = Sparing()
+        self._doorman = doorman.Doorman()
 
     async def open(self, path: Path, bind: Bind) -> None:
         self._behind = await bind(self._inside / _BEHIND)
-        front = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        front = bound_socket(path)
         try:
-            with private():
-                front.bind(str(path))
             self._front = await asyncio.start_unix_server(self._attend, sock=front)
         except BaseException:
             front.close()
@@ -99,10 +87,8 @@ class Guarded:
         os.close(self._directory)
 
     async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        caller = peer(writer.get_extra_info("socket"))
-        if not caller.admitted:
-            if self._sparing.lets(logging.WARNING, _TURNED_AWAY):
-                event(logging.WARNING, _TURNED_AWAY, uid=caller.uid, pid=caller.pid)
+        caller = self._doorman.admitted(writer.get_extra_info("socket"))
+        if caller is None:
             writer.close()
             return
         connection = asyncio.current_task()
@@ -117,13 +103,11 @@ class Guarded:
         finally:
             writer.close()
 
-    async def _dial(self, caller: Peer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        name = self._inside / f"{caller.uid}-{caller.pid}-{next(self._numbers)}"
-        dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    async def _dial(self, caller: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        name = self._inside / f"{caller.replace(':', '-')}-{next(self._numbers)}"
+        dialled = bound_socket(name)
         try:
             dialled.setblocking(False)
-            with private():
-                dialled.bind(str(name))
             await asyncio.get_running_loop().sock_connect(dialled, str(self._inside / _BEHIND))
             # The other end keeps the name.
             name.unlink()
