@@ -52,4 +52,7 @@ def text(fault: Fault, uid: str = "", said: str = "") -> str:
 
 def printable(uid: str) -> str:
     """A caller's uid, fit for a log line and a header: the API server's is a UUID."""
-    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in uid[:_UID_SIZE])
+    short = uid[:_UID_SIZE]
+    if short.isascii() and short.isprintable():
+        return short
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in short)

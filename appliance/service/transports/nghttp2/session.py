@@ -11,7 +11,7 @@ from appliance.service.rpc.answers import Code
 from appliance.service.transports.nghttp2 import headers
 from appliance.service.transports.nghttp2 import limits as ours
 from appliance.service.transports.nghttp2._interface import ffi
-from appliance.service.transports.nghttp2.call import HEADER_OVERHEAD, NAME_SIZES, Call, Places
+from appliance.service.transports.nghttp2.call import Call, Places
 from appliance.service.transports.nghttp2.library import C
 from appliance.service.transports.nghttp2.wiring import CALLBACKS, GREETING, LIB, OPTIONS, OUTPUT, REPLIES
 
@@ -125,13 +125,10 @@ class Session:
 
     # What nghttp2 tells, frame by frame.
 
-    def took_header(self, stream: int, name: C, size: int, value: C, value_size: int) -> None:
-        call = self.calls.get(stream)
-        if call is None:
-            call = self.calls[stream] = Call(stream, self, self._caller)
-        call.header_size += size + value_size + HEADER_OVERHEAD
-        if size in NAME_SIZES and call.header_size <= limits.METADATA:
-            call.take_header(ffi.unpack(name, size), ffi.unpack(value, value_size))
+    def begun(self, stream: int) -> Call:
+        """The first header of a call."""
+        call = self.calls[stream] = Call(stream, self, self._caller)
+        return call
 
     def took_data(self, stream: int, data: C, size: int) -> None:
         call = self.calls.get(stream)

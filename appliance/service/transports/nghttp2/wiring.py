@@ -8,7 +8,7 @@ from appliance.service import limits
 from appliance.service.transports.nghttp2 import headers, library
 from appliance.service.transports.nghttp2 import limits as ours
 from appliance.service.transports.nghttp2._interface import ffi
-from appliance.service.transports.nghttp2.call import Call
+from appliance.service.transports.nghttp2.call import HEADER_OVERHEAD, NAME_SIZES, Call
 from appliance.service.transports.nghttp2.library import C
 
 # RFC 9113, 6.5.2: settings.
@@ -30,7 +30,12 @@ def _callback(kind: str) -> Callable[[Callable[..., int]], C]:
 
 @_callback("nghttp2_on_header_callback")
 def _on_header(_: C, head: C, name: C, size: int, value: C, value_size: int, _f: int, user: C) -> int:
-    ffi.from_handle(user).took_header(head.stream_id, name, size, value, value_size)
+    # Called eight times a call, so it does all by itself.
+    session, stream = ffi.from_handle(user), head.stream_id
+    call: Call = session.calls.get(stream) or session.begun(stream)
+    call.header_size += size + value_size + HEADER_OVERHEAD
+    if size in NAME_SIZES and call.header_size <= limits.METADATA:
+        call.take_header(ffi.unpack(name, size), ffi.unpack(value, value_size))
     return 0
 
 
