@@ -78,8 +78,9 @@ test: system strace age shells nss cc p11-kit $(ready)  ## every test but confor
 	@$(pytest) tests --ignore=tests/conformance --ignore=tests/container
 
 .PHONY: conformance
-conformance: system age nss etcd etcdctl $(ready) $(server)  ## the API server's own code against the appliance
-	@KLEIDI_TEST_SECRETSERVER=$(server) $(pytest) tests/conformance
+conformance: system age nss etcd etcdctl $(ready) $(server)  ## the API server's own code against the appliance; TRANSPORT=grpcio
+	@KLEIDI_TEST_SECRETSERVER=$(server) $(if $(TRANSPORT),KLEIDI_TEST_TRANSPORT=$(TRANSPORT)) $(pytest) \
+		$(if $(ONLY),$(addprefix tests/conformance/test_,$(addsuffix .py,$(ONLY))),tests/conformance)
 
 .PHONY: faults
 faults: system strace $(ready)  ## disturb every verb at every step, an hour or more; VERB=promote,slot HOW=kill narrow it

@@ -46,6 +46,7 @@ class Appliance:
             "socket": str(self.socket),
             "admin_socket": str(self.admin),
             "log_format": "text",
+            "transport": os.environ.get("KLEIDI_TEST_TRANSPORT", "nghttp2"),
         }
         self.environment = {
             **{
