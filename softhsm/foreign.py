@@ -6,6 +6,7 @@ from typing import Any, Final
 import PyKCS11
 from PyKCS11 import (
     CK_OBJECT_HANDLE,
+    CK_TRUE,
     CKA_CLASS,
     CKA_DECRYPT,
     CKA_ENCRYPT,
@@ -15,13 +16,16 @@ from PyKCS11 import (
     CKA_LABEL,
     CKA_PRIVATE,
     CKA_SENSITIVE,
+    CKA_TOKEN,
     CKA_VALUE_LEN,
     CKK_AES,
     CKO_SECRET_KEY,
 )
 
 _PREFIX: Final = "label:"
-_SECRET_KEYS: Final = [(CKA_CLASS, CKO_SECRET_KEY)]
+# What lies on the token: a copy for a session alone is like its key in all else.
+LASTING: Final = [(CKA_TOKEN, CK_TRUE)]
+_SECRET_KEYS: Final = [*LASTING, (CKA_CLASS, CKO_SECRET_KEY)]
 # SoftHSM notes no length for a key that was unwrapped; using the key then shows whether AES has one such.
 _SIZES: Final = (0, 16, 24, 32)
 

@@ -67,10 +67,10 @@ _GUARDS: Final = {
     CKA_WRAP: False,
     CKA_UNWRAP: False,
     CKA_DERIVE: False,
-    CKA_MODIFIABLE: False,
-    CKA_COPYABLE: False,
     CKA_DESTROYABLE: True,
 }
+# SoftHSM copies what is both, and keys are served from copies (docs/adr/0010). Older ones are neither.
+_COPIED: Final = {CKA_MODIFIABLE: True, CKA_COPYABLE: True}
 
 # Set by the token alone; true of a key made on it, never of one brought in.
 _BIRTH: Final = {CKA_LOCAL: True, CKA_ALWAYS_SENSITIVE: True, CKA_NEVER_EXTRACTABLE: True}
@@ -85,14 +85,17 @@ def identity(object_id: str) -> bytes:
 
 def search(object_id: str) -> list[tuple[int, Any]]:
     """The template that finds *object_id*."""
-    return foreign.search(object_id) or [(CKA_ID, identity(object_id))]
+    return foreign.search(object_id) or [*foreign.LASTING, (CKA_ID, identity(object_id))]
 
 
 def template(object_id: str, label: str) -> list[tuple[int, Any]]:
     """Everything a key needs except its value or its length."""
     return [
         *_KIND.items(),
-        *((attribute, CK_TRUE if demanded else CK_FALSE) for attribute, demanded in _GUARDS.items()),
+        *(
+            (attribute, CK_TRUE if demanded else CK_FALSE)
+            for attribute, demanded in (_GUARDS | _COPIED).items()
+        ),
         # SoftHSM enforces this list and never lets it grow. It is an array of native unsigned longs.
         (CKA_ALLOWED_MECHANISMS, ckbytelist(struct.pack("@L", CKM_AES_GCM))),
         (CKA_ID, identity(object_id)),
@@ -116,8 +119,12 @@ def faults(
     if foreign.search(object_id):
         return foreign.faults(session, handle)
     demanded = _KIND | {CKA_VALUE_LEN: KEY_SIZE} | _GUARDS | (_BIRTH if born_here else {})
-    found = session.getAttributeValue(handle, [*demanded, CKA_ALLOWED_MECHANISMS])
-    wrong = [PyKCS11.CKA[a] for a, value in zip(demanded, found[:-1], strict=True) if value != demanded[a]]
-    if found[-1] is None or bytes(found[-1]) != struct.pack("@L", CKM_AES_GCM):
-        wrong.append(PyKCS11.CKA[CKA_ALLOWED_MECHANISMS])
-    return wrong
+    asked = [*demanded, *_COPIED, CKA_ALLOWED_MECHANISMS]
+    found = dict(zip(asked, session.getAttributeValue(handle, asked), strict=True))
+    wrong = [attribute for attribute, value in demanded.items() if found[attribute] != value]
+    if {found[attribute] for attribute in _COPIED} not in ({True}, {False}):
+        wrong += _COPIED
+    mechanisms = found[CKA_ALLOWED_MECHANISMS]
+    if mechanisms is None or bytes(mechanisms) != struct.pack("@L", CKM_AES_GCM):
+        wrong.append(CKA_ALLOWED_MECHANISMS)
+    return [PyKCS11.CKA[attribute] for attribute in wrong]

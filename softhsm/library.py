@@ -9,6 +9,7 @@ from typing import ClassVar, Final, Self
 from PyKCS11 import CKF_RW_SESSION, CKF_TOKEN_INITIALIZED, CKU_SO, PyKCS11Error, PyKCS11Lib
 
 from softhsm import directory, module
+from softhsm.direct import Direct
 from softhsm.errors import (
     ModuleMissingError,
     ModuleUnusableError,
@@ -61,7 +62,7 @@ class Library:
             configuration = directory.configure(tokens)
             self.unload()
             os.environ["SOFTHSM2_CONF"] = str(configuration.absolute())
-            self._life, self._tokens, Library._loaded = Lifetime(self._initialized()), tokens, self
+            self._life, self._tokens, Library._loaded = self._begun(), tokens, self
             self._listed = _listed(self._life)
             self.unreadable = present - len(self._listed)
 
@@ -72,18 +73,18 @@ class Library:
                 self._listed, self.unreadable = [], 0
                 life.end()
 
-    def _initialized(self) -> PyKCS11Lib:
+    def _begun(self) -> Lifetime:
         pkcs11 = PyKCS11Lib()
         try:
             with module.mapped(self.module):
                 pkcs11.load(str(self.module))
-            maker = pkcs11.getInfo().manufacturerID.rstrip(" \0")
+                maker = pkcs11.getInfo().manufacturerID.rstrip(" \0")
+                if maker == _MAKER:
+                    return Lifetime(pkcs11, Direct(self.module))
         except PyKCS11Error as error:
             raise translated(error, "load") from error
-        if maker != _MAKER:
-            pkcs11.unload()
-            raise ModuleUnusableError(f"{self.module} is {maker}'s module, not {_MAKER}'s")
-        return pkcs11
+        pkcs11.unload()
+        raise ModuleUnusableError(f"{self.module} is {maker}'s module, not {_MAKER}'s")
 
     def initialize_token(self, label: str, user_pin: str, so_pin: str) -> Token:
         """Make the one token of an empty token directory."""

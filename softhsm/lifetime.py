@@ -12,6 +12,7 @@ from typing import Final
 
 from PyKCS11 import PyKCS11Error, PyKCS11Lib
 
+from softhsm.direct import Direct
 from softhsm.errors import TokenLostError, translated
 
 # PKCS#11 state belongs to the process, so its lock does too. Finer locking gains nothing: PyKCS11 1.5.20
@@ -21,8 +22,9 @@ LOCK: Final = RLock()
 
 
 class Lifetime:
-    def __init__(self, pkcs11: PyKCS11Lib) -> None:
+    def __init__(self, pkcs11: PyKCS11Lib, direct: Direct) -> None:
         self.pkcs11 = pkcs11
+        self.direct = direct
         self.over = False
 
     def require(self) -> None:
@@ -44,3 +46,4 @@ class Lifetime:
         """Finalize the module. The caller holds `LOCK`."""
         self.over = True
         self.pkcs11.unload()
+        self.direct.close()

@@ -54,7 +54,12 @@ def mapped(module: Path) -> Iterator[None]:
             raise ModuleUnusableError(f"{module} has no {_ENTRY}, so it is no PKCS#11 module")
         yield
     finally:
-        ctypes.CDLL(None).dlclose(ctypes.c_void_p(library._handle))  # noqa: SLF001  ctypes has no other way
+        let_go(library)
+
+
+def let_go(library: ctypes.CDLL) -> None:
+    """Give back what ctypes mapped; whoever else has the module mapped keeps it."""
+    ctypes.CDLL(None).dlclose(ctypes.c_void_p(library._handle))  # noqa: SLF001  ctypes has no other way
 
 
 def _look(descriptor: int, module: Path) -> None:

@@ -1,14 +1,12 @@
 """An open token: keys are made, found and used here, one call at a time."""
 
 import os
-from typing import Final
 
 import PyKCS11
 from PyKCS11 import (
     CK_OBJECT_HANDLE,
     CKA_ID,
     CKM_AES_KEY_GEN,
-    AES_GCM_Mechanism,
     Mechanism,
     PyKCS11Error,
 )
@@ -26,14 +24,17 @@ from softhsm.foreign import SecretKey
 from softhsm.lifetime import LOCK
 from softhsm.login import Login
 
-_TAG_BITS: Final = key.TAG_SIZE * 8
-
 
 class Session:
-    """The calls made under one token's login. An object id is one of the two forms that `key` describes."""
+    """The calls made under one token's login. An object id is one of the two forms that `key` describes.
 
-    def __init__(self, login: Login, *, populated: bool) -> None:
+    With *copies*, keys that allow it are used from copies in memory: what was opened is served whatever
+    becomes of the token's files, and `attest` is what notices.
+    """
+
+    def __init__(self, login: Login, *, populated: bool, copies: bool) -> None:
         self._login = login
+        self._copies = copies
         self._seen: set[str] = set()
         self._populated = populated
 
@@ -41,7 +42,7 @@ class Session:
         """Make a key on the token. Needs a token directory that may be written."""
         wanted = key.newborn(object_id, label)
         with self._login.lent("generate") as session:
-            if session.findObjects([(CKA_ID, key.identity(object_id))]):
+            if session.findObjects(key.search(object_id)):
                 raise SoftHsmError(f"the token already has an object {object_id}")
             with self._login.writer() as writer:
                 writer.generateKey(wanted, Mechanism(CKM_AES_KEY_GEN))
@@ -57,36 +58,57 @@ class Session:
             # Other ids may have meant it too.
             self._login.forget()
             self._seen.clear()
-            self._populated = bool(self._login.work().findObjects())
+            self._populated = bool(self._login.work().findObjects(foreign.LASTING))
 
     def encrypt(self, object_id: str, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
         """AES-256-GCM; answers the ciphertext with its 128-bit tag behind it."""
         if not plaintext:
-            # PyKCS11 asks C_EncryptInit first and C_Encrypt then refuses, which leaves the operation active.
+            # C_Encrypt refuses none, and leaves the operation active.
             raise ValueError("there is no plaintext")
-        mechanism = _gcm(nonce, aad)
+        _demand(nonce, aad)
+        login = self._login
         with LOCK:
-            session, handle = self._ready(object_id)
+            handle = self._ready(object_id, copies=self._copies)
             try:
-                return bytes(session.encrypt(handle, plaintext, mechanism))
+                return login.direct.encrypt(login.number, handle, nonce, plaintext, aad)
             except PyKCS11Error as error:
-                self._login.forget()
+                login.forget()
                 raise translated(error, "encrypt") from error
 
     def decrypt(self, object_id: str, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
         """Open what `encrypt` answered, or raise `TamperedError`."""
+        return self._decrypt(object_id, nonce, ciphertext, aad, copies=self._copies)
+
+    def attest(self, object_id: str, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
+        """The same by the key that lies on the token, and by what stands for it in memory, if anything does.
+
+        So the token is lost when its files are, and no other key is served in the place of this one.
+        """
+        with LOCK:
+            opened = self._decrypt(object_id, nonce, ciphertext, aad, copies=False)
+            if object_id in self._login.copies:
+                self._decrypt(object_id, nonce, ciphertext, aad, copies=True)
+            return opened
+
+    def copied(self, object_id: str) -> bool | None:
+        """Whether the key is used from a copy in memory; None until it was used. Waits for no lock."""
+        copy = self._login.copies.get(object_id)
+        return None if copy is None else copy != self._login.handles.get(object_id)
+
+    def _decrypt(self, object_id: str, nonce: bytes, ciphertext: bytes, aad: bytes, *, copies: bool) -> bytes:
         if len(ciphertext) <= key.TAG_SIZE:
             raise ValueError("the ciphertext is no longer than its tag")
-        mechanism = _gcm(nonce, aad)
+        _demand(nonce, aad)
+        login = self._login
         with LOCK:
-            session, handle = self._ready(object_id)
+            handle = self._ready(object_id, copies=copies)
             try:
-                return bytes(session.decrypt(handle, ciphertext, mechanism))
+                return login.direct.decrypt(login.number, handle, nonce, ciphertext, aad)
             except PyKCS11Error as error:
-                self._login.discard()
+                login.discard()
                 if error.value in SUSPECT_DATA and self._still_encrypts(handle):
                     raise TamperedError("decrypt: the tag does not fit the data") from error
-                self._login.forget()
+                login.forget()
                 raise translated(error, "decrypt") from error
 
     def object_ids(self) -> list[str]:
@@ -116,22 +138,23 @@ class Session:
         """Log out. May be called again, and never raises."""
         self._login.close()
 
-    def _ready(self, object_id: str) -> tuple[PyKCS11.Session, CK_OBJECT_HANDLE]:
-        """Answer the working session and the key's handle. The caller holds the lock."""
+    def _ready(self, object_id: str, *, copies: bool) -> int:
+        """Answer the handle to use for the key, with a working session. The caller holds the lock."""
         login = self._login
-        handle = login.handles.get(object_id)
+        handle = (login.copies if copies else login.handles).get(object_id)
         if handle is None or login.working is None or login.over:
             with login.lent("find") as session:
                 if handle is None:
-                    handle = self._find(session, object_id, born_here=False)
-                return session, handle
-        return login.working, handle
+                    handle = login.handles.get(object_id) or self._find(session, object_id, born_here=False)
+                    handle = login.copied(object_id, handle) if copies else handle
+        return handle
 
-    def _find(self, session: PyKCS11.Session, object_id: str, *, born_here: bool) -> CK_OBJECT_HANDLE:
-        handle = self._only(session, object_id)
-        if wrong := key.faults(session, handle, object_id, born_here=born_here):
+    def _find(self, session: PyKCS11.Session, object_id: str, *, born_here: bool) -> int:
+        found = self._only(session, object_id)
+        if wrong := key.faults(session, found, object_id, born_here=born_here):
             raise KeyNotFoundError(object_id, f"not as demanded: {', '.join(wrong)}")
         self._seen.add(object_id)
+        handle: int = found.value()
         self._login.handles[object_id] = handle
         return handle
 
@@ -146,27 +169,27 @@ class Session:
         return found[0]
 
     def _all(self, session: PyKCS11.Session) -> list[CK_OBJECT_HANDLE]:
-        found: list[CK_OBJECT_HANDLE] = session.findObjects()
+        found: list[CK_OBJECT_HANDLE] = session.findObjects(foreign.LASTING)
         if self._populated and not found:
             # SoftHSM finds nothing, and reports no error, when the files of its objects are no longer there.
             raise TokenLostError("the objects of the token have gone")
         return found
 
-    def _still_encrypts(self, handle: CK_OBJECT_HANDLE) -> bool:
+    def _still_encrypts(self, handle: int) -> bool:
         """Ask a fresh session whether the key works, for a bad tag and a broken token answer alike."""
+        login = self._login
         try:
-            self._login.work().encrypt(handle, b"?", _gcm(os.urandom(key.NONCE_SIZE), b"?"))
+            login.work()
+            login.direct.encrypt(login.number, handle, os.urandom(key.NONCE_SIZE), b"?", b"?")
         except PyKCS11Error:
             return False
         return True
 
 
-def _gcm(nonce: bytes, aad: bytes) -> AES_GCM_Mechanism:
-    """The mechanism, to be kept alive during the call: it owns the bytes the module reads."""
+def _demand(nonce: bytes, aad: bytes) -> None:
     if len(nonce) != key.NONCE_SIZE:
         # SoftHSM takes an empty IV too, and makes 16 zero bytes of it.
         raise ValueError(f"a nonce has {key.NONCE_SIZE} bytes")
     if not aad:
         # Without any, SoftHSM 2.6.1 aborts the process where it was built hardened (SoftHSMv2#605, #664).
         raise ValueError("there is no additional data")
-    return AES_GCM_Mechanism(nonce, aad, _TAG_BITS)

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from PyKCS11 import CKR_USER_ALREADY_LOGGED_IN, PyKCS11Error
 
+from softhsm import foreign
 from softhsm.errors import SoftHsmError
 from softhsm.lifetime import Lifetime
 from softhsm.login import Login
@@ -20,8 +21,8 @@ class Token:
     def __repr__(self) -> str:
         return f"Token(serial={self.serial!r}, label={self.label!r})"
 
-    def open(self, user_pin: str) -> Session:
-        """Log in.
+    def open(self, user_pin: str, *, copies: bool = False) -> Session:
+        """Log in; with *copies*, keys that allow it are used from copies in memory, made at their first use.
 
         The login writes to the token directory. Where that is read-only SoftHSM forgives it once: a second
         login, or a first one after a wrong PIN, fails as a lost token until the module is loaded again.
@@ -31,7 +32,8 @@ class Token:
             try:
                 anchor.login(user_pin)
                 login = Login(self._life, self._slot, anchor)
-                return Session(login, populated=bool(anchor.findObjects()))
+                populated = bool(anchor.findObjects(foreign.LASTING))
+                return Session(login, populated=populated, copies=copies)
             except BaseException as error:
                 # Closing the last session on the token also logs out.
                 with suppress(PyKCS11Error):

@@ -1,14 +1,15 @@
 """The binary interface: structures of PKCS#11 2.40 and 3.x, and the functions that a module's list points to.
 
-On Linux nothing is packed and CK_ULONG is a native unsigned long (pkcs11.h). Only C_GetFunctionList is looked
-up by name: NSS exports no other. ctypes lets the interpreter's lock go while a function runs.
+Only C_GetFunctionList is looked up by name: NSS exports no other. ctypes lets the interpreter's lock go
+while a function runs. What a single call is given is in `layout`.
 """
 
 import ctypes
-from ctypes import CFUNCTYPE, POINTER, Structure, byref, c_char_p, c_ubyte, c_ulong, c_void_p
+from ctypes import CFUNCTYPE, POINTER, Structure, byref, c_char_p, c_ubyte, c_void_p
 from typing import Any, Final
 
-ULONG = c_ulong
+from softhsm.pkcs11.layout import ULONG, Attribute, Mechanism
+
 UNAVAILABLE: Final = ULONG(-1).value  # CK_UNAVAILABLE_INFORMATION; of a session limit: not known
 _UNKNOWN: Final = ULONG(-2).value  # what p11-kit and others answer for "not known"
 NO_LIMITS: Final = frozenset((0, UNAVAILABLE, _UNKNOWN))
@@ -54,27 +55,6 @@ class SessionInfo(Structure):
 
 class MechanismInfo(Structure):
     _fields_ = (("least", ULONG), ("most", ULONG), ("flags", ULONG))
-
-
-class Attribute(Structure):
-    _fields_ = (("type", ULONG), ("value", c_void_p), ("size", ULONG))
-
-
-class Mechanism(Structure):
-    _fields_ = (("type", ULONG), ("parameter", c_void_p), ("size", ULONG))
-
-
-class GcmParameters(Structure):
-    """CK_GCM_PARAMS with ulIvBits, as the errata of 2.40 and 3.x have it."""
-
-    _fields_ = (
-        ("iv", c_void_p),
-        ("iv_size", ULONG),
-        ("iv_bits", ULONG),
-        ("aad", c_void_p),
-        ("aad_size", ULONG),
-        ("tag_bits", ULONG),
-    )
 
 
 class InitializeArguments(Structure):

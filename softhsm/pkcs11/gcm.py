@@ -8,10 +8,9 @@ import ctypes
 from ctypes import byref, sizeof
 from typing import Final
 
-from softhsm.pkcs11 import binding
-from softhsm.pkcs11.binding import ULONG
 from softhsm.pkcs11.constants import CKM_AES_GCM
 from softhsm.pkcs11.errors import SUSPECT, LostError, SuspectError, demand, name
+from softhsm.pkcs11.layout import ULONG, GcmParameters, Mechanism
 from softhsm.pkcs11.module import Module
 
 NONCE_SIZE: Final = 12
@@ -29,7 +28,7 @@ class Gcm:
             raise ValueError("there is no additional data")
         self._nonce = ctypes.create_string_buffer(nonce, NONCE_SIZE)
         self._aad = ctypes.create_string_buffer(aad, len(aad))
-        self._parameters = binding.GcmParameters(
+        self._parameters = GcmParameters(
             ctypes.addressof(self._nonce),
             NONCE_SIZE,
             NONCE_SIZE * 8,
@@ -37,9 +36,7 @@ class Gcm:
             len(aad),
             TAG_SIZE * 8,
         )
-        self._mechanism = binding.Mechanism(
-            CKM_AES_GCM, ctypes.addressof(self._parameters), sizeof(self._parameters)
-        )
+        self._mechanism = Mechanism(CKM_AES_GCM, ctypes.addressof(self._parameters), sizeof(self._parameters))
 
     @property
     def nonce(self) -> bytes:

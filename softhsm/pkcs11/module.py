@@ -10,6 +10,7 @@ from softhsm.pkcs11 import binding
 from softhsm.pkcs11.binding import Functions
 from softhsm.pkcs11.constants import CKF_OS_LOCKING_OK, Ckr
 from softhsm.pkcs11.errors import ModuleError, demand
+from softhsm.pkcs11.layout import ULONG
 
 _MAX_SLOTS: Final = 4096
 
@@ -59,10 +60,10 @@ class Module:
 
     def slots(self) -> list[int]:
         """The slots with a token in them."""
-        count = binding.ULONG(0)
+        count = ULONG(0)
         self.call("C_GetSlotList", 1, None, byref(count))
         # One may be plugged in between the two calls.
-        found = (binding.ULONG * (min(count.value, _MAX_SLOTS) + 8))()
+        found = (ULONG * (min(count.value, _MAX_SLOTS) + 8))()
         count.value = len(found)
         self.call("C_GetSlotList", 1, ctypes.cast(found, c_void_p), byref(count))
         return list(found[: count.value])

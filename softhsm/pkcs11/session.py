@@ -6,7 +6,6 @@ from ctypes import byref, c_void_p
 from typing import Final
 
 from softhsm.pkcs11 import binding
-from softhsm.pkcs11.binding import ULONG, Attribute
 from softhsm.pkcs11.constants import (
     CKF_RW_SESSION,
     CKF_SERIAL_SESSION,
@@ -18,6 +17,7 @@ from softhsm.pkcs11.constants import (
 )
 from softhsm.pkcs11.errors import Pkcs11Error
 from softhsm.pkcs11.gcm import Gcm
+from softhsm.pkcs11.layout import ULONG, Attribute, Mechanism
 from softhsm.pkcs11.module import Module
 from softhsm.pkcs11.template import Template, Value
 
@@ -80,7 +80,7 @@ class Session:
     def generate(self, values: dict[Cka, Value]) -> int:
         """A new AES key. One that lasts needs a session that writes."""
         template, handle = Template(values), ULONG()
-        mechanism = binding.Mechanism(CKM_AES_KEY_GEN, None, 0)
+        mechanism = Mechanism(CKM_AES_KEY_GEN, None, 0)
         self.module.call(
             "C_GenerateKey",
             self.handle,

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from ctypes import c_void_p
 from typing import Final
 
-from softhsm.pkcs11.binding import ULONG, Attribute
 from softhsm.pkcs11.constants import CKK_AES, CKM_AES_GCM, CKO_SECRET_KEY, Cka
+from softhsm.pkcs11.layout import ULONG, Attribute
 
 Value = bool | int | bytes
 

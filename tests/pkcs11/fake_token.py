@@ -16,8 +16,9 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from softhsm.pkcs11.binding import PROTOTYPES, ULONG, Attribute, FunctionList, Functions, GcmParameters
+from softhsm.pkcs11.binding import PROTOTYPES, FunctionList, Functions
 from softhsm.pkcs11.constants import CKF_RW_SESSION, Cka, Ckr, TokenFlag
+from softhsm.pkcs11.layout import ULONG, Attribute, GcmParameters
 from softhsm.pkcs11.module import Module
 
 PIN = b"123456"

@@ -28,9 +28,18 @@ def test_a_new_key_has_the_attributes_we_demand(session: Session, object_id: str
     with raw() as lent:
         (handle,) = lent.findObjects([(PyKCS11.CKA_ID, bytes.fromhex(object_id))])
         attributes = handle.to_dict()
-    for yes in ("TOKEN", "PRIVATE", "SENSITIVE", "ENCRYPT", "DECRYPT", "DESTROYABLE"):
+    for yes in (
+        "TOKEN",
+        "PRIVATE",
+        "SENSITIVE",
+        "ENCRYPT",
+        "DECRYPT",
+        "MODIFIABLE",
+        "COPYABLE",
+        "DESTROYABLE",
+    ):
         assert attributes[f"CKA_{yes}"] == PyKCS11.CK_TRUE
-    for no in ("EXTRACTABLE", "SIGN", "VERIFY", "WRAP", "UNWRAP", "DERIVE", "MODIFIABLE", "COPYABLE"):
+    for no in ("EXTRACTABLE", "SIGN", "VERIFY", "WRAP", "UNWRAP", "DERIVE"):
         assert attributes[f"CKA_{no}"] == PyKCS11.CK_FALSE
     for born in ("LOCAL", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE"):
         assert attributes[f"CKA_{born}"] == PyKCS11.CK_TRUE
@@ -60,7 +69,7 @@ def test_refuses_an_id_that_is_none(session: Session, object_id: str) -> None:
         session.generate(object_id, "v1")
 
 
-@pytest.mark.parametrize("size", [1, 32, 1024])
+@pytest.mark.parametrize("size", [1, 32, 1024, 4079, 4080, 4081, 4096, 1_000_000])
 def test_opens_what_it_closed(session: Session, object_id: str, size: int) -> None:
     plaintext = os.urandom(size)
     ciphertext = session.encrypt(object_id, NONCE, plaintext, AAD)
@@ -95,9 +104,19 @@ def test_an_imported_key_serves_but_was_not_born_here(
         (PyKCS11.CKA_SENSITIVE, PyKCS11.CK_FALSE),
         (PyKCS11.CKA_EXTRACTABLE, PyKCS11.CK_TRUE),
         (PyKCS11.CKA_WRAP, PyKCS11.CK_TRUE),
+        (PyKCS11.CKA_MODIFIABLE, PyKCS11.CK_FALSE),
+        (PyKCS11.CKA_COPYABLE, PyKCS11.CK_FALSE),
         (PyKCS11.CKA_VALUE, bytes(16)),
     ],
-    ids=["not private", "not sensitive", "extractable", "wraps", "128 bits"],
+    ids=[
+        "not private",
+        "not sensitive",
+        "extractable",
+        "wraps",
+        "only copyable",
+        "only modifiable",
+        "128 bits",
+    ],
 )
 def test_refuses_a_key_that_is_not_as_we_make_it(
     session: Session, import_key: Callable[..., str], attribute: int, value: int | bytes
