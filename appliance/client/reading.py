@@ -50,7 +50,7 @@ def _backup_row(backup: admin_pb2.Backup) -> BackupRow:
 
 def _engine_row(engine: admin_pb2.Engine) -> EngineRow:
     away = Reason(engine.away.id, engine.away.reason) if engine.HasField("away") else None
-    return EngineRow(engine.name, engine.remote, engine.keys, away, engine.since)
+    return EngineRow(engine.name, engine.remote, engine.keys, away, engine.since, engine.used_from)
 
 
 def _refused_row(refused: admin_pb2.Refused) -> RefusedRow:

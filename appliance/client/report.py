@@ -18,6 +18,10 @@ _PROTECTION = {
     "other-disk": "other-disk (the seal key is on another filesystem than the volume)",
     "memory": "memory (the seal key is in memory only)",
 }
+_USED_FROM = {
+    "copy": "used from copies in memory",
+    "token": "used from the token's files (the primary key allows no copy: docs/adr/0010)",
+}
 _REFUSED = {
     "missed": "a key of this lineage that is not held",
     "foreign": "a key of another lineage",
@@ -83,12 +87,16 @@ class EngineRow:
     keys: Annotated[int, "how many are its, the destroyed ones left out"]
     away: Annotated[Reason | None, "what calls on it get now; null while it serves"] = None
     since: Annotated[int, "since when it is away, in Unix seconds"] = 0
+    used_from: Annotated[
+        str,
+        "what its primary key is used from: a `copy` in memory, or the `token`; empty where it is not known",
+    ] = ""
 
     def to_text(self) -> str:
         """`transit: 2 keys, away since 2026-11-25 12:03 UTC: E-TRANSIT-SEALED: …`."""
         keys = f"{self.name}: {self.keys} key{'' if self.keys == 1 else 's'}"
         if self.away is None:
-            return f"{keys}, serves"
+            return f"{keys}, {_USED_FROM.get(self.used_from, 'serves')}"
         since = f" since {screen.minute(self.since)}" if self.since else ""
         return f"{keys}, away{since}: {self.away.reason}"
 
@@ -218,8 +226,9 @@ class Report(Document):
 
     @property
     def _shown_engines(self) -> list[EngineRow]:
-        """Of SoftHSM alone there is nothing to tell that the state does not."""
-        return [] if [each.name for each in self.engines] == [SOFTHSM] else self.engines
+        """Of SoftHSM alone there is nothing to tell that the state does not, but of copies."""
+        alone = [(each.name, each.used_from) for each in self.engines] == [(SOFTHSM, "")]
+        return [] if alone else self.engines
 
     def _backup(self, now: float) -> str:
         if self.backup is None:

@@ -58,7 +58,9 @@ class Cipher(Protocol):
         """What unwrap gives *plaintext* back for: `nonce 12 | ciphertext | tag 16` in envelope format 1."""
         ...
 
-    def unwrap(self, key: str, body: bytes, aad: bytes) -> bytes: ...
+    def unwrap(self, key: str, body: bytes, aad: bytes) -> bytes:
+        """What wrap was given. A known answer proves all that the key rests on, whatever serves calls."""
+        ...
 
 
 class Engine(Cipher, Protocol):
@@ -124,6 +126,15 @@ class Inspects(Protocol):
 
     def inspect(self) -> Mapping[Fault, str]:
         """Warnings with their details; raises like wrap. May take as long as a call."""
+        ...
+
+
+@runtime_checkable
+class Copies(Protocol):
+    """An engine that may use a key from a copy in memory, where the key allows it."""
+
+    def copied(self, key: str) -> bool | None:
+        """Whether it does so with that key; None until it was used. Waits for nobody."""
         ...
 
 

@@ -9,7 +9,7 @@ from appliance import faults
 from appliance.faults import KleidiError
 from appliance.keys import adopted
 from appliance.keys import key_id as ids
-from appliance.keys.engine import AwayError, Cipher, EngineError, OffError, TamperedError
+from appliance.keys.engine import AwayError, Cipher, EngineError, LostError, OffError, TamperedError
 from appliance.keys.envelope import MAX_PLAINTEXT, Envelope, associated_data
 from appliance.keys.keyset import Key, KeySet, KeyState
 
@@ -78,7 +78,10 @@ class Keyring:
         wrapped = self.wrap(plaintext)
         if self.unwrap(wrapped.key_id, wrapped.envelope) != plaintext:
             raise KleidiError(faults.PRIMARY_WRONG, "the round trip came back changed")
-        if self._failure(self._primary) is not None:
+        failure = self._failure(self._primary)
+        if isinstance(failure, LostError):
+            raise failure
+        if failure is not None:
             raise KleidiError(faults.PRIMARY_WRONG, "another key answers in its place")
 
     def failing(self, engine: str) -> dict[Key, EngineError]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from appliance import faults
 from appliance.faults import Fault, Kind, KleidiError
-from appliance.keys.engine import EngineError, EngineState, LostError
+from appliance.keys.engine import Copies, EngineError, EngineState, LostError
 from appliance.keys.engines import Engines
 from appliance.keys.keyring import Keyring
 from appliance.keys.keyset import KeySet, KeyState
@@ -64,6 +64,15 @@ class OpenToken:
     def remote(self) -> list[str]:
         """Those of the engines in use whose keys lie outside of the seal."""
         return [name for name in self._in_use if self._engines[name].remote]
+
+    def used_from(self) -> str:
+        """What the primary key is used from, a `copy` in memory or the `token`; empty where nobody tells."""
+        if self._keyring is None:
+            return ""
+        key = self._keyring.keyset.primary
+        engine = self._engines[key.engine]
+        copied = engine.copied(key.object_id) if isinstance(engine, Copies) else None
+        return "" if copied is None else "copy" if copied else "token"
 
     @property
     def keyring(self) -> Keyring:

@@ -37,13 +37,17 @@ _WORST_FIRST = (
 
 @dataclass(frozen=True)
 class EngineStanding:
-    """How one engine stands: *keys* that are its and not destroyed, why it is *away*, and since when."""
+    """How one engine stands: *keys* that are its and not destroyed, why it is *away*, and since when.
+
+    *used_from* is `copy` or `token` where the primary key is its, and it may use keys from copies in memory.
+    """
 
     name: str
     remote: bool
     keys: int
     away: Reason | None = None
     since: int = 0
+    used_from: str = ""
 
 
 @dataclass(frozen=True)

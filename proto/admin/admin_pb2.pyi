@@ -127,6 +127,7 @@ class Engine(_message.Message):
     KEYS_FIELD_NUMBER: _builtins.int
     AWAY_FIELD_NUMBER: _builtins.int
     SINCE_FIELD_NUMBER: _builtins.int
+    USED_FROM_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     remote: _builtins.bool
     """Whether its keys lie outside of the volume."""
@@ -134,6 +135,8 @@ class Engine(_message.Message):
     """How many keys are its, the destroyed ones left out."""
     since: _builtins.int
     """Unix seconds since when it is away."""
+    used_from: _builtins.str
+    """"copy" or "token": what the primary key is used from, where it is this engine's and there is a choice."""
     @_builtins.property
     def away(self) -> Global___Reason:
         """What calls on it get now; empty when it serves."""
@@ -146,10 +149,11 @@ class Engine(_message.Message):
         keys: _builtins.int = ...,
         away: Global___Reason | None = ...,
         since: _builtins.int = ...,
+        used_from: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["away", b"away"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["away", b"away", "keys", b"keys", "name", b"name", "remote", b"remote", "since", b"since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["away", b"away", "keys", b"keys", "name", b"name", "remote", b"remote", "since", b"since", "used_from", b"used_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

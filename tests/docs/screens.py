@@ -9,7 +9,7 @@ from appliance import faults
 from appliance.cli.audit import Tail
 from appliance.cli.slots import SlotList
 from appliance.client.keys import KeyCheck, KeyList
-from appliance.client.report import BackupRow, KeyRow, Reason, RefusedRow, Report
+from appliance.client.report import BackupRow, EngineRow, KeyRow, Reason, RefusedRow, Report
 from appliance.faults import Fault, KleidiError
 from appliance.ops.check import Condition, Question, Verdict
 from appliance.slots.listing import Row as SlotRow
@@ -65,6 +65,7 @@ def report(state: str, *reasons: Reason, serves: bool = True) -> Report:
         keys=KEYS if serves else [],
         backup=BackupRow(3, NOW - 2 * DAY, "kleidi.age", ["v2"]) if serves else None,
         reasons=list(reasons),
+        engines=[EngineRow("softhsm", remote=False, keys=2, used_from="copy")] if serves else [],
     )
 
 

@@ -95,6 +95,7 @@ def test_another_terminal_asks_it_and_a_second_one_is_told_so(running: Run) -> N
     assert f"In another terminal: {running.dir}/kleidi status\n" in running.wait()
     status = ask(running, "status")
     assert status.stdout.startswith("state       OPERATIONAL"), status.stdout + status.stderr
+    assert "softhsm: 1 key, used from copies in memory\n" in status.stdout
     assert ask(running, "key", "list").returncode == 0
     second = running.second()
     assert second.returncode == faults.VOLUME_LOCKED.exit

@@ -10,6 +10,7 @@ from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.keys.engine import SOFTHSM, LostError
 from appliance.keys.envelope import MAX_PLAINTEXT, NONCE_SIZE
+from appliance.keys.key_id import PROBE_AAD
 from appliance.keys.keyring import Keyring, Wrapped
 from appliance.keys.keyset import Key, KeySet, KeyState
 from tests.fakes import FakeCipher
@@ -154,6 +155,17 @@ def test_the_probe_notices_bytes_that_come_back_changed() -> None:
     with pytest.raises(KleidiError) as caught:
         keyring.probe()
     assert caught.value.fault is faults.PRIMARY_WRONG
+
+
+def test_the_probe_notices_what_calls_are_served_without() -> None:
+    class Copying(FakeCipher):
+        def unwrap(self, key: str, body: bytes, aad: bytes) -> bytes:
+            if aad == PROBE_AAD:
+                raise LostError("the files have gone")
+            return super().unwrap(key, body, aad)
+
+    with pytest.raises(LostError):
+        Keyring(RING.keyset, {SOFTHSM: Copying(CIPHER.keys)}).probe()
 
 
 def test_there_are_no_strangers_among_the_keys_that_belong() -> None:

@@ -1,13 +1,14 @@
 """What `kleidi status` tells, and what its exit code says."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from appliance import faults
 from appliance.cli.stopped import from_disk
-from appliance.client.report import BackupRow, RefusedRow, Report
+from appliance.client.report import BackupRow, EngineRow, Reason, RefusedRow, Report
 from appliance.faults import Exit, Fault, KleidiError
 from appliance.provision.plan import Refusal
 from appliance.volume.anchor import Anchor, Memory
@@ -73,6 +74,25 @@ def test_text_has_one_line_per_thing_that_is_known() -> None:
         "backup",
     ]
     assert Report("STOPPED").to_text() == "state       STOPPED"
+
+
+@pytest.mark.parametrize(
+    ("used_from", "said"),
+    [
+        ("copy", "softhsm: 2 keys, used from copies in memory"),
+        (
+            "token",
+            "softhsm: 2 keys, used from the token's files (the primary key allows no copy: docs/adr/0010)",
+        ),
+        ("", None),
+    ],
+)
+def test_it_says_what_the_primary_key_is_used_from(used_from: str, said: str | None) -> None:
+    row = EngineRow("softhsm", remote=False, keys=2, used_from=used_from)
+    shown = dict(line.split(maxsplit=1) for line in replace(FULL, engines=[row]).to_text().splitlines())
+    assert shown.get("engine") == said
+    away = replace(row, away=Reason("E-X", "E-X: why"))
+    assert away.to_text() == "softhsm: 2 keys, away: E-X: why"
 
 
 def test_no_protection_is_said_in_so_many_words() -> None:

@@ -38,6 +38,7 @@ def shop(house: House, engine: SoftHsmEngine) -> Shop:
 
 def open_all(shop: Shop) -> None:
     opened = shop.storage.open()
+    assert isinstance(shop.engine, SoftHsmEngine)
     with memory.room(shop.house.memory) as room:
         shop.engine.open(room, opened.payload.state(SOFTHSM))
         ring = Keyring(opened.keyset, {SOFTHSM: shop.engine})
@@ -45,6 +46,10 @@ def open_all(shop: Shop) -> None:
         for each in TOLD["envelopes"]:
             plaintext = ring.unwrap(each["key_id"], bytes.fromhex(each["envelope"]))
             assert plaintext == TOLD["plaintext"].encode()
+        # They were made when none allowed a copy.
+        older = {each["key_id"] for each in TOLD["envelopes"]}
+        copied = {shop.engine.copied(key.object_id) for key in ring.keyset.keys if key.id in older}
+        assert copied == {False}
         shop.engine.close()
 
 

@@ -18,8 +18,8 @@ from appliance.volume import memory
 class SoftHsmEngine:
     """A token in memory. Opening comes from one thread; the token room has a lock for the rest."""
 
-    # Nothing outside takes part, and PyKCS11 holds the interpreter's lock for the 70 us of a call
-    # whichever thread makes it (no PyEval_SaveThread in its module): a second thread would buy nothing.
+    # Nothing outside takes part, and the interpreter's lock is held for the few microseconds of a call,
+    # whichever thread makes it (docs/adr/0004): a second thread would buy nothing.
     lanes = 0
     remote = False
 
@@ -73,7 +73,7 @@ class SoftHsmEngine:
             self._load(tokens)
             self._own = image.serial
             for serial, pin in image.pins.items():
-                self._sessions[serial] = self._loaded().find_token(serial).open(pin)
+                self._sessions[serial] = self._loaded().find_token(serial).open(pin, copies=True)
             # Once for all keys, which are about to be proved: a search for each of a thousand would read a
             # million objects. Not while calls wait, for it takes longer than the search for those in use.
             if not switching:
@@ -92,12 +92,21 @@ class SoftHsmEngine:
 
     def unwrap(self, key: str, body: bytes, aad: bytes) -> bytes:
         session, object_id = self._session_of(key)
+        # Only a known answer asks the token's files: calls are served from copies, and would not miss them.
+        opens = session.attest if aad == key_id.PROBE_AAD else session.decrypt
         try:
-            return session.decrypt(object_id, body[:NONCE_SIZE], body[NONCE_SIZE:], aad)
+            return opens(object_id, body[:NONCE_SIZE], body[NONCE_SIZE:], aad)
         except softhsm.TamperedError as error:
             raise TamperedError(str(error)) from error
         except softhsm.SoftHsmError as error:
             raise LostError(str(error)) from error
+
+    def copied(self, key: str) -> bool | None:
+        try:
+            session, object_id = self._session_of(key)
+        except LostError:
+            return None
+        return session.copied(object_id)
 
     def close(self) -> None:
         for session in self._sessions.values():

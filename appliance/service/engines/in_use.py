@@ -83,7 +83,8 @@ class EnginesInUse:
             watch, shut = self._watches.get(name), self._token.shut(name)
             away = (shut.fault, shut.detail) if shut else watch.away if watch else None
             since = int(watch.away_since) if watch and away else 0
-            found.append(EngineStanding(name, watch is not None, alive.count(name), away, since))
+            used_from = self._token.used_from() if name == keyset.primary.engine else ""
+            found.append(EngineStanding(name, watch is not None, alive.count(name), away, since, used_from))
         return found
 
     async def follow(self) -> None:

@@ -88,7 +88,11 @@ class Admin:
                 reply.losses.add(**asdict(loss))
             for engine in self.keeper.engines():
                 told = reply.engines.add(
-                    name=engine.name, remote=engine.remote, keys=engine.keys, since=engine.since
+                    name=engine.name,
+                    remote=engine.remote,
+                    keys=engine.keys,
+                    since=engine.since,
+                    used_from=engine.used_from,
                 )
                 if engine.away:
                     told.away.id, told.away.reason = engine.away[0].id, _words(engine.away)
