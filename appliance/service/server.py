@@ -5,7 +5,7 @@ import logging
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 
-from appliance import faults
+from appliance import faults, logs
 from appliance.faults import Fault, KleidiError
 from appliance.logs import event
 from appliance.service.keeper import Keeper
@@ -21,13 +21,18 @@ _LOOK_SECONDS = 2.0
 async def serve(
     keeper: Keeper,
     listeners: Sequence[Listener],
-    others: Sequence[Callable[[], Coroutine[None, None, None]]] = (),
+    others: Sequence[Work] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT. The sockets answer from the start, whatever the token's state.
 
     *others* run beside and are cancelled at the end. A socket that the node is not ready for is waited for.
     Raises KleidiError when another instance has one of the sockets.
     """
+    with logs.batched():
+        await _serve(keeper, listeners, others)
+
+
+async def _serve(keeper: Keeper, listeners: Sequence[Listener], others: Sequence[Work]) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 
@@ -74,3 +75,16 @@ def test_a_second_instance_is_refused_and_the_first_ones_socket_stays(scene: Sce
     assert [os.lstat(path) for path in (scene.socket, scene.admin)] == before
     assert sorted(path.name for path in scene.socket.parent.iterdir()) == ["kms.sock", "kms.sock.lock"]
     assert_serves(scene)
+
+
+def test_sigterm_loses_no_line_of_the_log(scene: Scene, launch: Launch) -> None:
+    process = launch()
+    wait_until_able(scene)
+    with connected(scene.socket) as client:
+        for number in range(100):
+            client.encrypt(b"seed", f"uid-{number}")
+    process.terminate()
+    _, written = process.communicate(timeout=30)
+    lines = [json.loads(line) for line in written.splitlines()]
+    assert [line["uid"] for line in lines if line["msg"] == "Encrypt"] == [f"uid-{n}" for n in range(100)]
+    assert lines[-1]["msg"] == "stopped"

@@ -4,12 +4,13 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance import logs
+from appliance import faults, logs
 
 Read = Callable[[], str]
 
@@ -92,3 +93,62 @@ def test_configuring_twice_writes_once(read: Read) -> None:
     logs.configure(form="text", level="info")
     logs.event(logging.INFO, "hello")
     assert read().count("hello") == 1
+
+
+_NAMES = st.from_regex(r"[a-z_]{1,8}", fullmatch=True).filter(lambda name: name not in {"ts", "level", "msg"})
+_VALUES = (
+    st.text(max_size=20)
+    | st.integers()
+    | st.floats()
+    | st.booleans()
+    | st.none()
+    | st.lists(st.text(max_size=5), max_size=3)
+    | st.sampled_from([Path("/x"), {1}, logging.WARNING, faults.Exit.ERROR, faults.Kind.WARNING])
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    moment=st.floats(0, 4e9),  # to the year 2096
+    level=st.sampled_from([10, 20, 30, 40, 50]),
+    message=st.text(max_size=20),
+    fields=st.dictionaries(_NAMES, _VALUES, max_size=5),
+    traceback=st.sampled_from(["", "Traceback (most recent call last):\nZeroDivisionError"]),
+)
+def test_json_by_hand_is_what_json_dumps_writes(
+    moment: float, level: int, message: str, fields: dict[str, object], traceback: str
+) -> None:
+    by_hand = logs._json(moment, level, message, fields, traceback)  # noqa: SLF001  at a given moment
+    told = {name: value for name, value in fields.items() if value not in (None, "")}
+    ts = json.loads(by_hand)["ts"]
+    assert abs(ts - moment * 1000) < 0.001
+    assert len(repr(ts).partition(".")[2]) <= 3
+    head = {"ts": ts, "level": logging.getLevelName(level).lower(), "msg": message}
+    tail = {"traceback": traceback} if traceback else {}
+    assert by_hand == json.dumps({**head, **told, **tail}, default=str)
+
+
+def test_an_event_and_a_record_of_logging_are_written_alike(read: Read) -> None:
+    logs.configure(form="text", level="info")
+    logs.event(logging.INFO, "100 %", uid="1", empty="")
+    logs.log.info("100 %", extra={"fields": {"uid": "1", "empty": ""}})
+    first, second = (line.split(maxsplit=1)[1] for line in read().splitlines())
+    assert first == second == "info    100 % uid=1"
+
+
+def test_whoever_else_listens_hears_events_too(read: Read, caplog: pytest.LogCaptureFixture) -> None:
+    logs.configure(form="json", level="info")
+    logs.log.propagate = True
+    logs.event(logging.INFO, "hello", uid="1")
+    assert [record.message for record in caplog.records] == ["hello"]
+    assert json.loads(read())["uid"] == "1"
+
+
+def test_a_server_may_write_in_batches(read: Read) -> None:
+    with logs.batched():  # before anybody said where to
+        ...
+    logs.configure(form="json", level="info")
+    with logs.batched():
+        for number in range(3):
+            logs.event(logging.INFO, "hello", number=number)
+    assert [json.loads(line)["number"] for line in read().splitlines()] == [0, 1, 2]
