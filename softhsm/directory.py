@@ -17,6 +17,7 @@ slots.mechanisms = CKM_AES_GCM,CKM_AES_KEY_GEN
 library.reset_on_fork = true
 """
 
+_HEAD: Final = "token.object"
 # A token.object is a 64-bit counter and then attributes, all big-endian: type, kind, value. The first two are
 # always the label and the serial (OSAttributes.h, ObjectFile.cpp), both of the kind "bytes".
 _ATTRIBUTE: Final = struct.Struct(">QQQ")
@@ -39,7 +40,7 @@ def check(tokens: Path) -> int:
     """
     if any(sign in str(tokens.absolute()) for sign in "=#\n"):
         raise ValueError("SoftHSM cannot read '=' or '#' in the name of a token directory")
-    found = [entry / "token.object" for entry in entries(tokens)]
+    found = [entry / _HEAD for entry in entries(tokens)]
     serials = [_serial(path) for path in found if os.path.lexists(path)]
     taken = [*map(_slot, serials), len(serials)]
     if doubled := {serial for serial in serials if taken.count(_slot(serial)) > 1}:
@@ -53,11 +54,20 @@ def check(tokens: Path) -> int:
 
 def home(tokens: Path, serial: str) -> str:
     """The name of the directory of one token. SoftHSM makes a UUID of it, but reads any."""
-    paths = (entry / "token.object" for entry in entries(tokens))
+    paths = (entry / _HEAD for entry in entries(tokens))
     found = [path.parent.name for path in paths if _serial(path).rstrip(b" ") == serial.encode()]
     if len(found) != 1:
         raise TokenNotFoundError(f"{len(found)} directories hold the token {serial}")
     return found[0]
+
+
+def populated(tokens: Path) -> set[str]:
+    """The serials of the tokens that hold anything, by their files: SoftHSM would look into each object."""
+    return {
+        _serial(home / _HEAD).decode(errors="replace").rstrip(" ")
+        for home in entries(tokens)
+        if any(each.name != _HEAD for each in home.glob("*.object"))
+    }
 
 
 def configure(tokens: Path) -> Path:

@@ -63,7 +63,7 @@ class Library:
             self.unload()
             os.environ["SOFTHSM2_CONF"] = str(configuration.absolute())
             self._life, self._tokens, Library._loaded = self._begun(), tokens, self
-            self._listed = _listed(self._life)
+            self._listed = _listed(self._life, directory.populated(tokens))
             self.unreadable = present - len(self._listed)
 
     def unload(self) -> None:
@@ -151,7 +151,7 @@ def _check_pins(user_pin: str, so_pin: str) -> None:
         raise ValueError("the PINs are two different ones of 22 to 255 random ASCII characters")
 
 
-def _listed(life: Lifetime) -> list[Token]:
+def _listed(life: Lifetime, populated: set[str]) -> list[Token]:
     """Ask every slot, before any login: where the directory is read-only, none answers after its own."""
     listed = []
     with life.entered("load") as pkcs11:
@@ -163,5 +163,5 @@ def _listed(life: Lifetime) -> list[Token]:
                 if info.flags & CKF_TOKEN_INITIALIZED:
                     # Some programs pad the label with NULs.
                     serial, label = info.serialNumber.rstrip(" "), info.label.rstrip(" \0")
-                    listed.append(Token(life, slot, serial, label))
+                    listed.append(Token(life, slot, serial, label, populated=serial in populated))
     return listed

@@ -4,7 +4,6 @@ from contextlib import suppress
 
 from PyKCS11 import CKR_USER_ALREADY_LOGGED_IN, PyKCS11Error
 
-from softhsm import foreign
 from softhsm.errors import SoftHsmError
 from softhsm.lifetime import Lifetime
 from softhsm.login import Login
@@ -12,9 +11,11 @@ from softhsm.session import Session
 
 
 class Token:
-    def __init__(self, life: Lifetime, slot: int, serial: str, label: str) -> None:
+    def __init__(self, life: Lifetime, slot: int, serial: str, label: str, *, populated: bool) -> None:
+        """*populated*: it held anything when the module was loaded."""
         self._life = life
         self._slot = slot
+        self._populated = populated
         self.serial = serial
         self.label = label
 
@@ -32,8 +33,7 @@ class Token:
             try:
                 anchor.login(user_pin)
                 login = Login(self._life, self._slot, anchor)
-                populated = bool(anchor.findObjects(foreign.LASTING))
-                return Session(login, populated=populated, copies=copies)
+                return Session(login, populated=self._populated, copies=copies)
             except BaseException as error:
                 # Closing the last session on the token also logs out.
                 with suppress(PyKCS11Error):

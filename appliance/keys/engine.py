@@ -130,6 +130,15 @@ class Inspects(Protocol):
 
 
 @runtime_checkable
+class Prepares(Protocol):
+    """An engine that can do a part of opening ahead of it, while it serves what is open."""
+
+    def prepare(self, directory: Path, state: EngineState) -> None:
+        """Do what open() of the same two need not do any more. Raises KleidiError."""
+        ...
+
+
+@runtime_checkable
 class Copies(Protocol):
     """An engine that may use a key from a copy in memory, where the key allows it."""
 

@@ -155,6 +155,7 @@ class Keeper:
         opened = await self._on_thread(self._token.ahead)
         if opened is None:
             return
+        await self._on_thread(lambda: self._token.prepare(opened))
         self._gate.clear()
         started = time.monotonic()
         try:
@@ -174,6 +175,7 @@ class Keeper:
             self._observer.observe(Switched(standing.generation, self._proved_at - started))
         finally:
             self._gate.set()
+        await self._on_thread(self._token.tidy)
 
     def revise(self, opened: Opened) -> None:
         self._token.revise(opened)

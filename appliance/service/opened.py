@@ -13,7 +13,7 @@ from pathlib import Path
 
 from appliance import faults
 from appliance.faults import Fault, Kind, KleidiError
-from appliance.keys.engine import Copies, EngineError, EngineState, LostError
+from appliance.keys.engine import Copies, EngineError, EngineState, LostError, Prepares
 from appliance.keys.engines import Engines
 from appliance.keys.keyring import Keyring
 from appliance.keys.keyset import KeySet, KeyState
@@ -56,6 +56,9 @@ class OpenToken:
         self._in_use: tuple[str, ...] = ()
         # Why an engine that is not the primary key's did not open: the others are served without it.
         self._shut: dict[str, KleidiError] = {}
+        # Where each engine is open, and which state of one lies ready to be opened where.
+        self._placed: dict[str, Path] = {}
+        self._ready: dict[str, tuple[EngineState, Path]] = {}
 
     def lanes(self) -> dict[str, int]:
         """The engines in use, and how many calls may wait for each at a time."""
@@ -149,6 +152,15 @@ class OpenToken:
         volume.settle()
         return replace(opened, warnings=(*opened.warnings, *self._storage.remember(opened)))
 
+    def prepare(self, opened: Opened) -> None:
+        """Do what can be done of a switch() to *opened* while calls go on. Raises KleidiError."""
+        for name, state in self._changed(opened, self._opened):
+            engine = self._engines[name]
+            if isinstance(engine, Prepares):
+                place = self._place(name)
+                engine.prepare(place, state)
+                self._ready[name] = state, place
+
     def switch(self, opened: Opened) -> Standing:
         """Go over to what ahead() gave while calls wait; they wait some milliseconds.
 
@@ -190,21 +202,33 @@ class OpenToken:
 
     def _load(self, opened: Opened, before: Opened | None) -> None:
         """Open every engine that what was open *before* does not have as it is to be."""
-        primary, had = opened.keyset.primary.engine, before.payload.engines if before else {}
-        used, self._in_use = self._in_use, tuple(dict.fromkeys([primary, *opened.payload.engines]))
+        used, self._in_use = self._in_use, _in_use(opened)
         for name in set(used) - set(self._in_use):
             self._engines[name].close()
-        for name in self._in_use:
-            state = opened.payload.state(name)
-            if name in self._shut or had.get(name) != state:
-                self._open_engine(name, state, needed=name == primary)
+        for name, state in self._changed(opened, before):
+            self._open_engine(name, state, needed=name == opened.keyset.primary.engine)
 
-    def _open_engine(self, name: str, state: EngineState, *, needed: bool) -> None:
-        """In a place of its own; the one that it had goes then."""
+    def _changed(self, opened: Opened, before: Opened | None) -> list[tuple[str, EngineState]]:
+        """The engines of *opened* that are not open as it has them."""
+        had = before.payload.engines if before else {}
+        states = [(name, opened.payload.state(name)) for name in _in_use(opened)]
+        return [(name, state) for name, state in states if name in self._shut or had.get(name) != state]
+
+    def _place(self, name: str) -> Path:
+        """A new place for that engine, in memory."""
         if self._room is None:
             raise KleidiError(faults.TOKEN_LOST)
         place = self._room / f"{name}-{secrets.token_hex(4)}"
-        place.mkdir(mode=0o700)
+        with durable.translated_as(faults.MEMORY_FULL):
+            place.mkdir(mode=0o700)
+        return place
+
+    def _open_engine(self, name: str, state: EngineState, *, needed: bool) -> None:
+        """In a place of its own; tidy() takes away the one that it had."""
+        ready, place = self._ready.pop(name, (None, None))
+        if place is None or ready != state:
+            place = self._place(name)
+        self._placed[name] = place
         self._shut.pop(name, None)
         try:
             self._engines[name].open(place, state)
@@ -213,9 +237,18 @@ class OpenToken:
                 raise
             event(logging.ERROR, "an engine does not open", engine=name, detail=str(error))
             self._shut[name] = error
-        for other in durable.names(self._room, faults.MEMORY_FULL):
-            if other.startswith(f"{name}-") and other != place.name:
-                memory.remove(self._room / other)
+
+    def tidy(self) -> None:
+        """Remove the places that no engine has any more; calls need not wait for it."""
+        if self._room is None:
+            return
+        kept = {place.name for place in self._placed.values()} | {
+            each.name for _, each in self._ready.values()
+        }
+        with contextlib.suppress(KleidiError):  # the whole room goes at the end
+            for name in durable.names(self._room, faults.MEMORY_FULL):
+                if "-" in name and name not in kept:
+                    memory.remove(self._room / name)
 
     def prove(self) -> None:
         """A real round trip with the primary key, as a caller would make it.
@@ -242,6 +275,7 @@ class OpenToken:
             if lost or name in self._shut:
                 self._open_engine(name, opened.payload.state(name), needed=False)
                 keyring.failing(name)
+                self.tidy()
 
     @property
     def shuts(self) -> str:
@@ -259,6 +293,8 @@ class OpenToken:
     def close(self) -> None:
         """Close the token. What it was made of is kept, and the volume with it, once it was proved."""
         self._keyring, self._room = None, None
+        self._placed.clear()
+        self._ready.clear()
         for name in self._in_use:
             self._engines[name].close()
         self._lodging.close()
@@ -282,6 +318,10 @@ class OpenToken:
                 if key.state is KeyState.PRIMARY:
                     raise KleidiError(faults.PRIMARY_WRONG, key.id)
                 event(logging.ERROR, str(faults.KEY_UNREADABLE), key_id=key.id)
+
+
+def _in_use(opened: Opened) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([opened.keyset.primary.engine, *opened.payload.engines]))
 
 
 def _demand_successor(held: Opened, opened: Opened) -> None:
