@@ -5,6 +5,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -20,6 +22,7 @@ Handler = Callable[[Any], Awaitable[Reply]]
 Method = tuple[type[Message], Handler]
 Methods = Mapping[str, Method]
 
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 # Who makes the call that is being answered, as `uid:pid`; known where the socket asks who connects.
 CALLER: ContextVar[str] = ContextVar("caller", default="")
 
@@ -66,10 +69,15 @@ class Answering:
     largest: int
     frank: bool = False
 
+    @cached_property
+    def _fields(self) -> frozenset[str]:
+        """Asked beforehand: to ask a message for a field that it has not costs two microseconds."""
+        return frozenset(self.request.DESCRIPTOR.fields_by_name)
+
     async def answer(self, call: Call) -> Answer:
         """Never raises but for a cancellation."""
-        started, uid, message = time.perf_counter(), "", None
-        name, about = self.name, dict[str, object]()
+        started, uid, fields = time.perf_counter(), "", self._fields
+        name, about = self.name, _NOTHING
         try:
             if self.frank:
                 await asyncio.sleep(0)
@@ -79,11 +87,12 @@ class Answering:
             remaining = call.remaining()
             if remaining is not None and remaining <= 0:
                 raise KleidiError(faults.CALLER_GONE)
-            message = _parse(self.request, data)
+            message: Any = _parse(self.request, data)
             if self.frank:
                 CALLER.set(call.caller())
                 name, about = asked.words(self.name, message, call.caller())
-            uid = answers.printable(getattr(message, "uid", ""))
+            if "uid" in fields:
+                uid = answers.printable(message.uid)
             reply = await self.handler(message)
         except KleidiError as error:
             told = Called(name, _since(started), uid, fault=error.fault, detail=error.detail, about=about)
@@ -94,9 +103,9 @@ class Answering:
             fault = faults.INTERNAL
             self.observer.observe(Called(name, _since(started), uid, fault=fault, bug=bug, about=about))
             return Refusal(answers.code(fault), answers.text(fault, uid))
-        key_id = getattr(reply, "key_id", "") or getattr(message, "key_id", "")
+        key_id = message.key_id if "key_id" in fields else getattr(reply, "key_id", "")
         if self.frank and (generation := getattr(reply, "generation", 0)):
-            about["generation"] = generation
+            about = {**about, "generation": generation}
         # Told when the answer is on its way: a log line costs half of what the cipher does.
         told = Called(name, _since(started), uid, key_id, about=about)
         asyncio.get_running_loop().call_soon(self.observer.observe, told)
