@@ -18,10 +18,11 @@ from appliance.manifests.pod import static_pod
 from appliance.service import limits
 from proto.kmsv2 import api_pb2 as pb
 from tests.cgroup import MemoryGroup
+from tests.http2 import PREFACE
 from tests.install.texts import read
 from tests.rig import Appliance
 from tests.service.client import Client, connected
-from tests.service.hostile import PREFACE, Hostile, hostile
+from tests.service.hostile import Hostile, hostile
 
 _MIB = 1 << 20
 _SEED = b"thirty-two bytes of a seed, here"

@@ -25,7 +25,7 @@ class Call:
     """Filled by its session as frames come; answered once. Its caller is who made the connection."""
 
     __slots__ = (
-        "_caller", "_deadline", "_fault", "_pieces", "_size", "announced", "answered", "content_type",
+        "_body", "_caller", "_deadline", "_fault", "announced", "answered", "arrived", "content_type",
         "ended", "header_size", "id", "method", "path", "reply", "sent", "session", "task",
     )  # fmt: skip
 
@@ -33,15 +33,16 @@ class Call:
         self.id, self.session = stream, session
         self.path = self.method = self.content_type = b""
         self.header_size = 0
-        self.ended = self.answered = False
+        # Its stream's end was seen; it is to be answered as it is; that was done.
+        self.ended = self.arrived = self.answered = False
         self.announced: int | None = None
         self.reply, self.sent = b"", 0
         self.task: asyncio.Task[None] | None = None
         self._caller = caller
         self._deadline: float | None = None
         self._fault: KleidiError | None = None
-        self._pieces: list[bytes] = []
-        self._size = 0
+        # One piece: a body that comes two bytes a frame would else take thirty times its size.
+        self._body = bytearray()
 
     def take_header(self, name: bytes, value: bytes) -> None:
         if name == PATH:
@@ -59,13 +60,10 @@ class Call:
 
     def take(self, data: bytes) -> None:
         """A piece of the body. What is announced is known with the first five bytes."""
-        self._pieces.append(data)
-        self._size += len(data)
-        if self.announced is None and self._size >= _PREFIX:
-            head = b"".join(self._pieces)
-            self._pieces = [head]
-            self.announced = int.from_bytes(head[1:_PREFIX], "big")
-        if self.announced is not None and self._size > _PREFIX + self.announced:
+        self._body += data
+        if self.announced is None and len(self._body) >= _PREFIX:
+            self.announced = int.from_bytes(self._body[1:_PREFIX], "big")
+        if self.announced is not None and len(self._body) > _PREFIX + self.announced:
             self.fail("more than one message")
 
     def fail(self, why: str) -> None:
@@ -77,7 +75,7 @@ class Call:
 
     def _give_up(self, error: KleidiError) -> None:
         self._fault = self._fault or error
-        self._pieces, self._size = [], 0
+        self._body.clear()
 
     @property
     def failed(self) -> bool:
@@ -86,13 +84,13 @@ class Call:
     async def read(self) -> bytes:
         if self._fault is not None:
             raise self._fault
-        if self.announced is None or self._size < _PREFIX + self.announced:
-            raise KleidiError(faults.REQUEST_INVALID, f"{self._size} bytes, no whole message")
-        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces = []
-        if body[0]:
+        if self.announced is None or len(self._body) < _PREFIX + self.announced:
+            raise KleidiError(faults.REQUEST_INVALID, f"{len(self._body)} bytes, no whole message")
+        if self._body[0]:
             raise KleidiError(faults.REQUEST_INVALID, "compressed")
-        return body[_PREFIX:]
+        message = bytes(self._body[_PREFIX:])
+        self._body.clear()
+        return message
 
     def remaining(self) -> float | None:
         return None if self._deadline is None else self._deadline - time.monotonic()

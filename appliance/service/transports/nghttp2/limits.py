@@ -9,7 +9,7 @@ WINDOW = 64 * 1024
 FRAME = 16 * 1024
 SEND_BUFFER = 64 * 1024
 RESETS_AT_ONCE, RESETS_A_SECOND = 1000, 100
-IDLE_FRAMES = 10_000
+FRAMES = 10_000
 ACKS = 1000
 SETTINGS = 32
 CONTINUATIONS = 8
@@ -57,10 +57,10 @@ def table() -> tuple[Limit, ...]:
             f"{RESETS_AT_ONCE:,} at once: what all streams of an API server have, four times over",
         ),
         Limit(
-            "frames that bring no call nearer, between two calls",
-            IDLE_FRAMES,
+            "frames between the ends of two calls",
+            FRAMES,
             _CALM,
-            "pings, settings, priorities, windows, empty DATA; a client that measures sends one a call",
+            "pings, settings, priorities, windows, crumbs of DATA; the largest bundle takes a thousand",
         ),
         Limit("answers to pings and settings that wait", ACKS, _DROPPED, "who does not read them"),
         Limit("entries of a SETTINGS frame", SETTINGS, _DROPPED, "there are eight names"),
@@ -70,7 +70,8 @@ def table() -> tuple[Limit, ...]:
             "seconds without a call",
             int(IDLE_SECONDS),
             "a goodbye (GOAWAY); clients dial again by themselves",
-            "an idle crowd does not keep the others out; the API server asks for Status every minute",
+            "half a call is none, nor is one whose answer nobody takes; an idle crowd does not keep the "
+            "others out; the API server asks for Status every minute",
         ),
         Limit("compressed requests", 0, "`E-REQUEST-INVALID`", "the API server never compresses"),
     )

@@ -38,7 +38,7 @@ class Session:
         self._arriving, self._leaving = arriving, leaving
         self._whole: list[Call] = []
         self._unwanted: list[int] = []
-        self._idle_frames = 0
+        self._frames = 0
         self._handle = ffi.new_handle(self)
         made = ffi.new("nghttp2_session **")
         LIB.nghttp2_session_server_new2(made, CALLBACKS, self._handle, OPTIONS)
@@ -73,7 +73,7 @@ class Session:
         Submitted beside its answer, a reset would take it along.
         """
         unwanted, self._unwanted = self._unwanted, []
-        for stream in unwanted:
+        for stream in self.calls.keys() & unwanted:
             LIB.nghttp2_submit_rst_stream(self._session, 0, stream, _NO_ERROR)
         return bool(unwanted)
 
@@ -98,7 +98,7 @@ class Session:
         self._end(call, headers.rejection(status))
 
     def _end(self, call: Call, last: headers.Headers) -> None:
-        call.answered = True
+        call.arrived = call.answered = True
         self._arriving.leave(call)
         LIB.nghttp2_submit_response(self._session, call.id, last.first, last.count, ffi.NULL)
         if not call.ended:
@@ -132,7 +132,7 @@ class Session:
 
     def took_data(self, stream: int, data: C, size: int) -> None:
         call = self.calls.get(stream)
-        if call is None or call.answered or call.failed:
+        if call is None or call.arrived:
             return
         call.take(ffi.unpack(data, size))
         if (call.announced or 0) > self._largest:
@@ -141,28 +141,29 @@ class Session:
         elif call.failed:
             self._arrive(call)
 
-    def took_frame(self, kind: int, flags: int, stream: int, length: int) -> None:
+    def took_frame(self, kind: int, flags: int, stream: int) -> None:
         call = self.calls.get(stream) if kind in (_DATA, _HEADERS) else None
-        if call is not None and not call.answered:
-            if flags & _END_STREAM:
-                call.ended = True
-            if kind == _HEADERS and self._turned_away(call):
-                return
+        if call is not None:
+            call.ended = bool(flags & _END_STREAM)
+            if not call.arrived:
+                self._go_on(call, kind)
             if call.ended:
-                self._idle_frames = 0
-                if not call.failed:
-                    self._arrive(call)
-                return
-            if kind == _HEADERS:
-                self._make_room(call)
-            if length:
+                self._frames = 0
                 return
         if kind == _SETTINGS:
             self.greeted = True
-        self._idle_frames += 1
-        if self._idle_frames == ours.IDLE_FRAMES:
+        self._frames += 1
+        if self._frames == ours.FRAMES:
             event(logging.WARNING, "a client floods the socket")
             LIB.nghttp2_session_terminate_session(self._session, _ENHANCE_YOUR_CALM)
+
+    def _go_on(self, call: Call, kind: int) -> None:
+        if kind == _HEADERS and self._turned_away(call):
+            return
+        if call.ended or call.failed:
+            self._arrive(call)
+        elif kind == _HEADERS:
+            self._make_room(call)
 
     def closed(self, stream: int) -> None:
         if call := self.calls.get(stream):
@@ -199,5 +200,6 @@ class Session:
         self.wake()
 
     def _arrive(self, call: Call) -> None:
+        call.arrived = True
         self._arriving.leave(call)
         self._whole.append(call)

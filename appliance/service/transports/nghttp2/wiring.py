@@ -47,7 +47,7 @@ def _on_data(_: C, _flags: int, stream: int, data: C, size: int, user: C) -> int
 
 @_callback("nghttp2_on_frame_recv_callback")
 def _on_frame(_: C, head: C, user: C) -> int:
-    ffi.from_handle(user).took_frame(head.type, head.flags, head.stream_id, head.length)
+    ffi.from_handle(user).took_frame(head.type, head.flags, head.stream_id)
     return 0
 
 
@@ -60,7 +60,7 @@ def _on_close(_: C, stream: int, _error: int, user: C) -> int:
 @_callback("nghttp2_data_source_read_callback")
 def _read_reply(session: C, stream: int, room: C, size: int, flags: C, _source: C, user: C) -> int:
     call: Call = ffi.from_handle(user).calls[stream]
-    piece = call.reply if len(call.reply) <= size else call.reply[call.sent : call.sent + size]
+    piece = call.reply[call.sent : call.sent + size]  # of the whole no copy
     ffi.memmove(room, piece, len(piece))
     call.sent += len(piece)
     if call.sent == len(call.reply):
