@@ -46,7 +46,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._transport.set_write_buffer_limits(high=limits.SEND_BUFFER)
         self._session = self._server.session(admitted, self._wake)
-        self._timer = self._loop.call_later(limits.GREETING_SECONDS, self._look)
+        self._look_in(limits.GREETING_SECONDS)
         self._flush()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
@@ -57,7 +57,7 @@ class Connection(asyncio.BufferedProtocol):
             self._session.receive(_INPUT_START, nbytes)
         except BrokenError:
             self._flush()
-            self._transport.close()
+            self._close()
             return
         self._attend()
 
@@ -117,7 +117,13 @@ class Connection(asyncio.BufferedProtocol):
         while not self._paused and (data := self._session.send(limits.SEND_BUFFER)):
             self._transport.write(data)
         if self._session.over:
+            self._close()
+
+    def _close(self) -> None:
+        """What is still to be sent has some time; a reader that never reads does not keep its place."""
+        if not self._transport.is_closing():
             self._transport.close()
+            self._look_in(limits.CLOSING_SECONDS)
 
     def pause_writing(self) -> None:
         # Who does not read is not read from either: what it asks for would only pile up.
@@ -135,16 +141,23 @@ class Connection(asyncio.BufferedProtocol):
             self._session.close()
         self._server.lost(self)
 
+    def _look_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, self._look)
+
     def _look(self) -> None:
-        """Whether it has been silent for too long."""
+        """Whether it was silent for too long, as is who does not go on with a call or take its answer."""
         silent = time.monotonic() - self._called_at
-        if not self._session.greeted:
+        if self._transport.is_closing() or not self._session.greeted:
             self._transport.abort()
-        elif silent >= limits.IDLE_SECONDS and not self._session.calls:
-            self.leave()
+        elif silent < limits.IDLE_SECONDS or any(call.task for call in self._session.calls.values()):
+            self._look_in(max(limits.IDLE_SECONDS - silent, limits.GREETING_SECONDS))
+        elif self._leaving:
+            self._transport.abort()
         else:
-            wait = max(limits.IDLE_SECONDS - silent, limits.GREETING_SECONDS)
-            self._timer = self._loop.call_later(wait, self._look)
+            self.leave()
+            self._look_in(limits.CLOSING_SECONDS)
 
     def leave(self) -> None:
         """Ask the client to dial again; what is under way ends."""

@@ -14,6 +14,7 @@ ACKS = 1000
 SETTINGS = 32
 CONTINUATIONS = 8
 GREETING_SECONDS = 10.0
+CLOSING_SECONDS = 10.0
 IDLE_SECONDS = 180.0
 
 _CALM = "a goodbye (GOAWAY, ENHANCE_YOUR_CALM)"
@@ -72,6 +73,12 @@ def table() -> tuple[Limit, ...]:
             "a goodbye (GOAWAY); clients dial again by themselves",
             "half a call is none, nor is one whose answer nobody takes; an idle crowd does not keep the "
             "others out; the API server asks for Status every minute",
+        ),
+        Limit(
+            "seconds for a goodbye",
+            int(CLOSING_SECONDS),
+            _DROPPED,
+            "who reads nothing does not read that either",
         ),
         Limit("compressed requests", 0, "`E-REQUEST-INVALID`", "the API server never compresses"),
     )
