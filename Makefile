@@ -11,7 +11,7 @@ bin := $(venv)/bin
 pytest := $(bin)/python -m pytest --durations=15 --durations-min=2
 ready := $(venv)/ready
 server := .cache/secretserver
-caller := .cache/vaultclient
+caller := .cache/benchclient
 protos := proto/kmsv2/api.proto proto/admin/admin.proto proto/etcd/kv.proto proto/storage/encrypted_object.proto
 generate = PATH="$(abspath $(bin)):$$PATH" python -m grpc_tools.protoc -I . $(protos) \
 	$(foreach kind,python grpc_python mypy mypy_grpc,--$(kind)_out=$(1)) && \
@@ -95,9 +95,9 @@ $(server): $(wildcard tests/apiserver/*.go) tests/apiserver/go.mod tests/apiserv
 	@mkdir -p $(@D)
 	@.ci/go-build tests/apiserver '$(abspath $@)'
 
-$(caller): $(wildcard tests/bench/vaultclient/*.go) tests/bench/vaultclient/go.mod tests/bench/vaultclient/go.sum | $(ready)
+$(caller): $(wildcard tests/bench/client/*.go) tests/bench/client/go.mod tests/bench/client/go.sum | $(ready)
 	@mkdir -p $(@D)
-	@.ci/go-build tests/bench/vaultclient '$(abspath $@)'
+	@.ci/go-build tests/bench/client '$(abspath $@)'
 
 .PHONY: proto
 proto: $(ready)  ## generate the stubs from the .proto files, nghttp2's from its header

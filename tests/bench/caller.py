@@ -1,4 +1,4 @@
-"""The Go program of tests/bench/vaultclient: who calls, in HashiCorp's or in the API server's language.
+"""The Go program of tests/bench/client: who calls, in HashiCorp's or in the API server's language.
 
 A caller in Python would cost more than the server it measures.
 """
@@ -17,26 +17,30 @@ from typing import Self
 from tests.rig import CHECKOUT
 from tests.transit.openbao import Node
 
-PROGRAM = CHECKOUT / ".cache" / "vaultclient"  # `make bench` builds it
+PROGRAM = CHECKOUT / ".cache" / "benchclient"  # `make bench` builds it
+SEED = 32  # bytes of what the API server has encrypted
 
 
 @dataclass(frozen=True)
 class Told:
-    """All calls' lengths in microseconds, the failed ones among them; how long it took in all, in seconds."""
+    """Calls' lengths in microseconds, the failed ones among them; how long it took in all, in seconds."""
 
-    micros: list[float]
+    calls: int
     failed: int
+    errors: dict[str, int]  # by gRPC's names of codes
     error: str
     seconds: float
-
-    @property
-    def median(self) -> float:
-        return sorted(self.micros)[len(self.micros) // 2]
+    p50: float
+    p90: float
+    p99: float
+    slowest: float
+    first: int
+    histogram: list[int]  # how many calls in each step, each a tenth longer, from the *first* that has one
 
     @property
     def rate(self) -> float:
         """Calls that were answered, per second."""
-        return (len(self.micros) - self.failed) / self.seconds
+        return (self.calls - self.failed) / self.seconds
 
 
 class Caller:
@@ -56,12 +60,25 @@ class Caller:
         self._process.kill()
         self._process.communicate()
 
-    def kms(self, socket: Path, *, callers: int = 1, calls: int = 0, seconds: float = 0) -> Told:
-        """Encrypt at a KMS v2 plugin: each caller so many *calls*, or for so many *seconds*."""
-        return self._order({"kms": str(socket), "callers": callers, "calls": calls, "seconds": seconds})
+    def kms(  # noqa: PLR0913  the words of an order
+        self,
+        socket: Path,
+        method: str = "Encrypt",
+        *,
+        size: int = SEED,
+        connections: int = 1,
+        callers: int = 1,
+        calls: int = 0,
+        seconds: float = 0,
+        ciphertexts: Path | None = None,
+    ) -> Told:
+        """Call a KMS v2 plugin: each caller so many *calls*, or for so many *seconds*.
 
-    def status(self, socket: Path, *, calls: int) -> Told:
-        return self._order({"kms": str(socket), "status": True, "callers": 1, "calls": calls})
+        *ciphertexts* are what Decrypt opens in turn, a list of Encrypt's answers; else one that is made now.
+        """
+        what = {"kms": str(socket), "method": method, "size": size, "connections": connections}
+        which = {"ciphertexts": str(ciphertexts or "")}
+        return self._order({**what, **which, "callers": callers, "calls": calls, "seconds": seconds})
 
     def kms_meanwhile(self, socket: Path, *, callers: int, seconds: float) -> "Future[Told]":
         told: Future[Told] = Future()
@@ -83,7 +100,7 @@ class Caller:
             "token": token,
         }
         which = {"mount": "transit", "key": "kleidi", "version": 1}
-        return self._order({"transit": {**where, **which}, "callers": callers, "calls": calls})
+        return self._order({"transit": {**where, **which}, "size": SEED, "callers": callers, "calls": calls})
 
     def _order(self, order: dict[str, object]) -> Told:
         assert self._process.stdin is not None

@@ -5,7 +5,7 @@ import shutil
 import time
 from pathlib import Path
 
-from tests.bench.memory import pss
+from tests.bench.processes import pss
 from tests.container.engine import Engine
 from tests.container.pod import IMAGE, Pod
 
@@ -39,7 +39,7 @@ def _lives(pod: Pod) -> tuple[float, float, float]:
     pod.stop()
     pod.delete()
     again = _timed(pod)
-    return first, again, sum(pss(pid) for pid in _family(pod.pid()))
+    return first, again, pss(_family(pod.pid()))
 
 
 def _timed(pod: Pod) -> float:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.bench.caller import Caller, Told, delayed
-from tests.bench.memory import pss
+from tests.bench.processes import cpu, pss
+from tests.bench.rounds import in_turns, ratio
 from tests.bench.served import Served, earlier
 from tests.transit.node import admitted
 from tests.transit.openbao import Node, single
@@ -36,7 +37,7 @@ def _near(root: Path, caller: Caller, server: Node, rounds: int) -> list[str]:
             rounds,
             lambda: caller.kms(own.socket, calls=20),
             lambda: caller.transit(server, token, calls=20),
-            lambda: caller.status(own.socket, calls=20),
+            lambda: caller.kms(own.socket, "Status", calls=20),
         )
     return [
         _row("Transit, 1 caller, p50 us; vault/api in Go", _p50(ours), _p50(theirs), "<= 1.3"),
@@ -75,14 +76,14 @@ def _softhsm(root: Path, caller: Caller, rounds: int) -> list[str]:
         if tree is None:
             return [f"  SoftHSM beside {BEFORE}: not measured, this repository does not have the commit"]
         with Served(root / "now") as now, Served(root / "before", tree=tree) as before:
-            cpu: dict[tuple[Served, int], list[float]] = {}
+            spent: dict[tuple[Served, int], list[float]] = {}
 
             def work(served: Served, callers: int, calls: int) -> Callable[[], Told]:
                 def call() -> Told:
-                    began = _cpu(served.pid)
+                    began = cpu([served.pid])
                     told = caller.kms(served.socket, callers=callers, calls=calls)
-                    spent = (_cpu(served.pid) - began) / len(told.micros)
-                    cpu.setdefault((served, callers), []).append(spent)
+                    each = (cpu([served.pid]) - began) / told.calls
+                    spent.setdefault((served, callers), []).append(each)
                     return told
 
                 return call
@@ -91,10 +92,10 @@ def _softhsm(root: Path, caller: Caller, rounds: int) -> list[str]:
             many, many_before = _in_turns(rounds, work(now, _MANY, 8), work(before, _MANY, 8))
             return [
                 _row(f"SoftHSM, 1 caller, p50 us; at {BEFORE}", _p50(ones), _p50(ones_before), "<= 1.03"),
-                _row("  CPU of serve, us a call; the same", cpu[now, 1], cpu[before, 1], "<= 1.03"),
+                _row("  CPU of serve, us a call; the same", spent[now, 1], spent[before, 1], "<= 1.03"),
                 _row(f"SoftHSM, {_MANY} callers, calls/s", _rates(many), _rates(many_before), ">= 0.97"),
-                _row("  CPU of serve, us a call", cpu[now, _MANY], cpu[before, _MANY], "<= 1.03"),
-                _row("SoftHSM, MiB PSS of serve after it", [pss(now.pid)], [pss(before.pid)], "1.00"),
+                _row("  CPU of serve, us a call", spent[now, _MANY], spent[before, _MANY], "<= 1.03"),
+                _row("SoftHSM, MiB PSS of serve after it", [pss([now.pid])], [pss([before.pid])], "1.00"),
             ]
 
 
@@ -108,7 +109,7 @@ def _memory(root: Path, caller: Caller, server: Node) -> list[str]:
         both.run("key", "rotate", "--engine", "transit")
         for served in (alone, both):
             caller.kms(served.socket, callers=_MANY, calls=40)
-        with_both, without = pss(both.pid), pss(alone.pid)
+        with_both, without = pss([both.pid]), pss([alone.pid])
     aim = f"+8 MiB at most: {with_both - without:+.1f}"
     return [_row("SoftHSM and Transit, MiB PSS of serve; SoftHSM alone", [with_both], [without], aim)]
 
@@ -116,8 +117,7 @@ def _memory(root: Path, caller: Caller, server: Node) -> list[str]:
 def _row(name: str, measured: Sequence[float], beside: Sequence[float], aim: str = "") -> str:
     """Both of them round by round: the ratio is that of rounds, which had the same noise."""
     one, other = statistics.median(measured), statistics.median(beside)
-    ratio = statistics.median(a / b for a, b in zip(measured, beside, strict=True))
-    return f"  {name:58} {one:10.1f} {other:10.1f} {ratio:7.2f}x   {aim}"
+    return f"  {name:58} {one:10.1f} {other:10.1f} {ratio(measured, beside):7.2f}x   {aim}"
 
 
 def _token_like_ours(server: Node) -> str:
@@ -126,29 +126,15 @@ def _token_like_ours(server: Node) -> str:
 
 
 def _in_turns(rounds: int, *works: Callable[[], Told]) -> list[list[Told]]:
-    """One after the other, each round beginning with the next of them; a first round is not counted."""
-    found: list[list[Told]] = [[] for _ in works]
-    for number in range(rounds + 1):
-        for step in range(len(works)):
-            which = (number + step) % len(works)
-            told = works[which]()
-            assert not told.failed, told.error
-            if number:
-                found[which].append(told)
+    found = list(in_turns(rounds, dict(enumerate(works))).values())
+    errors = [told.error for each in found for told in each if told.failed]
+    assert not errors, errors[0]
     return found
 
 
 def _p50(rounds: Sequence[Told]) -> list[float]:
-    return [told.median for told in rounds]
+    return [told.p50 for told in rounds]
 
 
 def _rates(rounds: Sequence[Told]) -> list[float]:
     return [told.rate for told in rounds]
-
-
-def _cpu(pid: int) -> float:
-    """Microseconds that all threads of it ran (proc(5), schedstat)."""
-    return (
-        sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir())
-        / 1e3
-    )

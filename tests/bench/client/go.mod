@@ -1,4 +1,4 @@
-module kleidi/tests/bench/vaultclient
+module kleidi/tests/bench/client
 
 go 1.26.0
 
