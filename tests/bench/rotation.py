@@ -2,26 +2,20 @@
 
 import contextlib
 import json
-import secrets
 import statistics
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
-from appliance.engines.softhsm import SoftHsmEngine, forge
-from appliance.engines.softhsm.image import TokenImage
+from appliance.engines.softhsm import SoftHsmEngine
 from appliance.keys.engine import SOFTHSM
-from appliance.keys.keyset import Key, KeySet, KeyState
 from appliance.volume import memory
-from appliance.volume.custody import Custody
-from appliance.volume.generations import Volume
-from appliance.volume.payload import Payload
-from appliance.volume.seal import Header, seal, unseal
 from proto.kmsv2 import api_pb2, api_pb2_grpc
+from tests.bench.filled import fill, newest
 from tests.rig import Appliance
 
 MANY = (1, 100, 1000)
@@ -62,7 +56,9 @@ def _cost(root: Path, count: int) -> Cost:
         appliance.start()
         appliance.wait_ready()
         appliance.stop()
-        load, find = _fill(appliance, count) if count > 1 else _measure(appliance)
+        if count > 1:
+            fill(appliance, count)
+        load, find = _measure(appliance)
         appliance.start()
         appliance.wait_ready(120)
         with _callers(appliance) as (times, failures):
@@ -106,39 +102,9 @@ def _callers(appliance: Appliance) -> Iterator[tuple[list[float], list[grpc.RpcE
             thread.join()
 
 
-def _newest(appliance: Appliance) -> tuple[Header, Payload, Volume]:
-    volume = Volume(appliance.volume)
-    key = Custody("volume", appliance.volume / "seal.key").load()
-    header, content = unseal(volume.read(volume.survey().newest), [key])
-    return header, Payload.from_bytes(content), volume
-
-
-def _fill(appliance: Appliance, count: int) -> tuple[float, float]:
-    """Give the volume a generation of *count* keys, the last of them the primary one."""
-    header, payload, volume = _newest(appliance)
-    image = TokenImage.from_state(payload.state(SOFTHSM))
-    ids = [secrets.token_hex(16) for _ in range(count - 1)]
-    with memory.room(appliance.memory / "bench") as scratch:
-        tokens = scratch / "fill"
-        memory.lay_out(image.files, tokens)
-        order = {"generate": [{"object_id": each, "label": "kleidi"} for each in ids], "destroy": []}
-        answer = forge._forge(None, tokens, image, order)  # noqa: SLF001  one process for all of them
-        state_of_all = replace(image, files=memory.collect(tokens)).to_state()
-    keys = [replace(payload.keyset.primary, state=KeyState.RETIRED)]
-    for version, each in enumerate(ids, 2):
-        state = KeyState.PRIMARY if version == count else KeyState.RETIRED
-        made = forge.made(image, each, bytes.fromhex(answer["ciphertexts"][each]))
-        keys.append(Key.born(header.lineage, version, state, made))
-    filled = replace(payload, keyset=KeySet(header.lineage, tuple(keys)), engines={SOFTHSM: state_of_all})
-    sealed = seal(Header(header.lineage, header.generation + 1), filled.to_bytes(), filled.slots)
-    with volume.lock():
-        volume.commit(header.generation + 1, sealed)
-    return _measure(appliance)
-
-
 def _measure(appliance: Appliance) -> tuple[float, float]:
     """Milliseconds to load the newest generation's token, and to use one of its keys for the first time."""
-    _, payload, _ = _newest(appliance)
+    payload = newest(appliance)
     engine, keys = SoftHsmEngine(), payload.keyset.keys
     with memory.room(appliance.memory / "bench") as scratch:
         started = time.perf_counter()
