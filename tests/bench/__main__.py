@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import boot, container, engines, kms, memory, outage, rotation, usage
+from tests.bench import boot, container, engines, kms, memory, outage, rotation, starts, usage
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--boots", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=5, help="of kms")
+    parser.add_argument("--rounds", type=int, default=5, help="of kms and starts")
     parser.add_argument("--whole", action="store_true", help="every section, and every case of kms")
     parser.add_argument("only", nargs="*", help="sections by name; those of a few minutes by default")
     options = parser.parse_args()
@@ -25,8 +25,11 @@ def main() -> None:
         root = Path(scratch)
         sections: dict[str, Callable[[], list[str]]] = {
             "kms": lambda: kms.rows(kms.measured(root, options.rounds, whole=options.whole), options.rounds),
+            "starts": lambda: starts.rows(
+                starts.measured(root / "starts", starts.MANY if options.whole else starts.FEW, options.rounds)
+            ),
             "boot": lambda: boot.table(*boot.boots(root, options.boots)),
-            "memory": lambda: memory.table(root),
+            "memory": lambda: memory.table(root / "memory", memory.MANY if options.whole else memory.FEW),
             "rotation": lambda: rotation.table(root),
             "container": container.table,
         }

@@ -1,20 +1,49 @@
-"""What the appliance keeps in memory: proportional set sizes, so that shared pages count once."""
+"""What is kept in memory, at rest and after many calls: proportional set sizes, shared pages count once."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from tests.bench.caller import Caller
+from tests.bench.kms.reference import Reference
+from tests.bench.kms.sides import OURS, REFERENCE, ours
 from tests.bench.processes import pss
-from tests.rig import Appliance
+
+FEW, MANY = 50_000, 1_000_000
+_CALLERS, _CONNECTIONS = 64, 16
+_SERVER_MEBIBYTES, _WHOLE_MEBIBYTES = 48, 70
 
 
-def table(root: Path) -> list[str]:
-    with Appliance(root / "memory") as appliance:
-        appliance.start()
-        appliance.wait_ready()
-        server = pss([appliance.pid("kms")])
-        whole = pss(appliance.processes())
-        count = len(appliance.processes())
+def table(root: Path, calls: int) -> list[str]:
+    after = f"after {calls:,} calls"
     return [
-        "memory, MiB PSS at rest                                  measured   aim",
-        f"  server                                                {server:8.1f}   <= 64",
-        f"  whole appliance ({count} processes)                         {whole:8.1f}   <= 110",
+        f"memory, MiB PSS {'':40} {'at rest':>8} {after:>22}   aim after them",
+        *_rows(root, calls),
     ]
+
+
+def _rows(root: Path, calls: int) -> Iterator[str]:
+    with Caller() as caller:
+        for number, (name, settings) in enumerate(OURS.items()):
+            with ours(root / str(number), settings) as plugin:
+                whole = [plugin.pid, *plugin.supervisors]
+                before = pss([plugin.pid]), pss(whole)
+                _call(caller, plugin.socket, calls)
+                after = pss([plugin.pid]), pss(whole)
+            yield _row(f"{name}: server", before[0], after[0], f"<= {_SERVER_MEBIBYTES}")
+            yield _row(f"{name}: its {len(whole)} processes", before[1], after[1], f"<= {_WHOLE_MEBIBYTES}")
+        with Reference() as reference:
+            rest = pss([reference.pid])
+            _call(caller, reference.socket, calls)
+            yield _row(REFERENCE, rest, pss([reference.pid]))
+
+
+def _call(caller: Caller, socket: Path, calls: int) -> None:
+    """Half of them Encrypt, half Decrypt."""
+    for method in ("Encrypt", "Decrypt"):
+        each = calls // 2 // _CALLERS
+        told = caller.kms(socket, method, callers=_CALLERS, connections=_CONNECTIONS, calls=each)
+        assert not told.failed, told.error
+
+
+def _row(name: str, before: float, after: float, aim: str = "") -> str:
+    return f"  {name:54} {before:8.1f} {after:22.1f}   {aim}".rstrip()

@@ -15,7 +15,7 @@ from typing import Any
 from tests.conformance import encryption
 from tests.conformance.encryption import Provider
 from tests.conformance.etcd import Etcd
-from tests.conformance.patience import eventually
+from tests.conformance.patience import PAUSE_SECONDS, eventually
 from tests.conformance.secretserver import SecretServer
 
 Json = dict[str, Any]
@@ -86,8 +86,11 @@ class ApiServer:
         """It answers, whatever it says. A provider that is away delays this by its timeout."""
         eventually(lambda: self._tried("/livez"), within=START_SECONDS, explain=self.tail)
 
-    def wait_ready(self, within: float = START_SECONDS) -> None:
-        eventually(self._is_ready, within=within, explain=lambda: f"{self.kms_health()}\n{self.tail()}")
+    def wait_ready(self, within: float = START_SECONDS, pause: float = PAUSE_SECONDS) -> None:
+        def explain() -> str:
+            return f"{self.kms_health()}\n{self.tail()}"
+
+        eventually(self._is_ready, within=within, explain=explain, pause=pause)
 
     def _is_ready(self) -> bool:
         answer = self._tried("/readyz")
