@@ -3,16 +3,21 @@
 import os
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.caller import Caller
+from tests.bench.memory import SERVER_AIM, WHOLE_AIM, call_many
 from tests.bench.processes import pss
+from tests.conformance.patience import eventually
 from tests.container.engine import Engine
 from tests.container.pod import IMAGE, Pod
 
 _MEGA = 1e6
+_END_SECONDS = 60
 
 
-def table() -> list[str]:
+def table(calls: int) -> list[str]:
     title = "container (the static pod's)                             measured   aim"
     if os.geteuid() != 0 or not shutil.which("podman"):
         return [title, "  not measured: needs root and podman; make image installs podman"]
@@ -22,24 +27,50 @@ def table() -> list[str]:
         size = int(engine.run("image", "inspect", "--format", "{{.Size}}", IMAGE)) / _MEGA
         pod = Pod(engine)
         try:
-            first, again, memory = _lives(pod)
+            lives = _lives(pod, calls)
         finally:
             pod.close()
     return [
         title,
         f"  image, unpacked, MB (make image-size has the parts)   {size:8.1f}   <= 150",
-        f"  first boot: pod asked for, to Status ok, s            {first:8.1f}",
-        f"  restart: the same, s                                  {again:8.1f}",
-        f"  memory, MiB PSS of all its processes at rest          {memory:8.1f}   <= 110",
+        f"  first boot: pod asked for, to Status ok, s            {lives.first:8.1f}",
+        f"  restart: the same, s                                  {lives.again:8.1f}",
+        f"  MiB PSS at rest: server                               {lives.at_rest.server:8.1f}",
+        f"    all its processes                                   {lives.at_rest.whole:8.1f}",
+        f"  MiB PSS after {calls:9,} calls: server               {lives.after.server:8.1f}   {SERVER_AIM}",
+        f"    all its processes                                   {lives.after.whole:8.1f}   {WHOLE_AIM}",
     ]
 
 
-def _lives(pod: Pod) -> tuple[float, float, float]:
+@dataclass(frozen=True)
+class _Memory:
+    server: float
+    whole: float
+
+    @classmethod
+    def of(cls, pod: Pod) -> "_Memory":
+        family = _family(pod.pid())
+        return cls(pss(pid for pid in family if _runs(pid, "serve")), pss(family))
+
+
+@dataclass(frozen=True)
+class _Lives:
+    first: float
+    again: float
+    at_rest: _Memory
+    after: _Memory
+
+
+def _lives(pod: Pod, calls: int) -> _Lives:
     first = _timed(pod)
     pod.stop()
     pod.delete()
     again = _timed(pod)
-    return first, again, pss(_family(pod.pid()))
+    eventually(lambda: not any(_runs(pid, "provision") for pid in _family(pod.pid())), within=_END_SECONDS)
+    at_rest = _Memory.of(pod)
+    with Caller() as caller:
+        call_many(caller, pod.socket, calls)
+    return _Lives(first, again, at_rest, _Memory.of(pod))
 
 
 def _timed(pod: Pod) -> float:
@@ -47,6 +78,13 @@ def _timed(pod: Pod) -> float:
     pod.start()
     pod.wait_ready()
     return time.monotonic() - started
+
+
+def _runs(pid: int, command: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").endswith(command)
+    except OSError:  # it has ended
+        return False
 
 
 def _family(pid: int) -> list[int]:

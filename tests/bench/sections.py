@@ -49,7 +49,7 @@ def sections(root: Path, *, rounds: int, boots: int, whole: bool) -> dict[str, S
         "boot": Section("Boot", lambda: Measured(boot.table(*boot.boots(root, boots)))),
         "memory": Section("Memory", lambda: Measured(memory.table(root / "memory", many))),
         "rotation": Section("Change of keys", lambda: Measured(rotation.table(root))),
-        "container": Section("In the image", lambda: Measured(container.table())),
+        "container": Section("In the image", lambda: Measured(container.table(many))),
         "usage": Section("Counting what is stored", lambda: Measured(usage.table(root)), slow=True),
         "engines": Section("Other engines", lambda: Measured(engines.table(root)), slow=True),
         "outage": Section("Transit away", lambda: Measured(outage.table(root)), slow=True),
