@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from appliance.volume import memory
 from tests.bench.caller import SEED, Caller
 from tests.bench.filled import encrypted, fill, newest
 from tests.bench.kms import alone
@@ -96,7 +95,8 @@ def every(root: Path, caller: Caller) -> Iterator[list[Side]]:
             sides.append(Wire(f"{EMPTY}, {name}", caller, {1: empty}, {"Status": "Empty"}))
         reference = exits.enter_context(Reference())
         sides.append(Wire(REFERENCE, caller, {1: Plugin(reference.socket, reference.pid)}, _SAME))
-        sides += [exits.enter_context(_softhsm(root)), alone.library(MANY_KEYS)]
+        sides += [exits.enter_context(_softhsm(root / "softhsm"))]
+        sides.append(alone.Alone("cryptography alone", alone.library))
         yield sides
 
 
@@ -133,16 +133,14 @@ def _appliance(place: Path, settings: Mapping[str, str], keys: int) -> Iterator[
 
 @contextlib.contextmanager
 def _softhsm(root: Path) -> Iterator[Side]:
-    """One token for all cases: the module has one at a time."""
-    with (
-        _appliance(root / "softhsm", {}, MANY_KEYS) as appliance,
-        memory.room(appliance.memory / "alone") as room,
-    ):
-        side, close = alone.softhsm(newest(appliance), room)
-        try:
-            yield side
-        finally:
-            close()
+    with contextlib.ExitStack() as exits:
+        appliances = {
+            keys: exits.enter_context(_appliance(root / str(keys), {}, keys)) for keys in (1, MANY_KEYS)
+        }
+        payloads = {keys: newest(each) for keys, each in appliances.items()}
+        tokens = alone.SoftHsm(payloads, appliances[1].memory / "alone")
+        exits.callback(tokens.close)
+        yield alone.Alone("SoftHSM alone", tokens.ciphers)
 
 
 @contextlib.contextmanager
