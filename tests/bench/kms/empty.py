@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from appliance.service import limits
-from appliance.service.rpc.transport import service
-from appliance.service.sockets.binding import speaks_grpc
+from appliance.service.rpc.calls import service
+from appliance.service.transports import NGHTTP2, speaks
 from appliance.telemetry import NOBODY
 from proto.kmsv2 import api_pb2 as pb
 
@@ -17,7 +17,8 @@ async def _empty(_request: pb.StatusRequest) -> pb.StatusResponse:
 
 async def main(socket: Path) -> None:
     methods = {"Empty": (pb.StatusRequest, _empty)}
-    bound = await speaks_grpc(service("bench.Empty", methods, NOBODY, largest=limits.REQUEST))(socket)
+    called = service("bench.Empty", methods, NOBODY, largest=limits.REQUEST, message=limits.MESSAGE)
+    bound = await speaks(NGHTTP2, called)(socket)
     try:
         await asyncio.get_running_loop().create_future()
     finally:

@@ -22,7 +22,7 @@ from tests.rig import CHECKOUT, CONFIG, Appliance
 REFERENCE = "Go reference"
 EMPTY = "empty handler"
 # Ours by what it is called, with KLEIDI_ settings by lower-case names without the prefix.
-OURS: Mapping[str, Mapping[str, str]] = {"kleidi": {}}
+OURS: Mapping[str, Mapping[str, str]] = {"kleidi": {}, "kleidi, grpcio": {"transport": "grpcio"}}
 _START_SECONDS = 60.0
 
 
