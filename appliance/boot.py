@@ -1,6 +1,6 @@
 """PID 1: supervisord in the foreground, ending with an exit code that tells what happened.
 
-Stays resident beside the server, so it imports supervisord and nothing else of ours.
+Stays resident beside the server, so it imports what supervises and nothing else of ours.
 """
 
 import signal
@@ -18,12 +18,15 @@ from appliance import waiting_room
 # The first thing of all: the API server may be dialling already.
 ROOM = waiting_room.opened(os.environ) if __name__ == "__main__" else None
 
-import argparse
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from appliance import unserved
+
+unserved.stand_in()
 
 from supervisor import events
 from supervisor.loggers import getLogger
@@ -33,7 +36,7 @@ from supervisor.states import SupervisorStates
 from supervisor.supervisord import Supervisor
 
 from appliance import private
-from appliance.output import Lines, write
+from appliance.output import Lines
 
 RUNNING = SupervisorStates.RUNNING
 Untyped = Any  # supervisor has no types
@@ -50,6 +53,7 @@ class Foreground(ServerOptions):  # type: ignore[misc]  # supervisor has no type
     exit_code = os.EX_OK
     room: waiting_room.WaitingRoom | None = None
     reaped: tuple[int | None, int | None] = (None, None)
+    conductor: "Conductor | None" = None
 
     def make_logger(self) -> None:
         """The few lines of supervisord's own look like the programs' and go where theirs go."""
@@ -60,6 +64,20 @@ class Foreground(ServerOptions):  # type: ignore[misc]  # supervisor has no type
 
     def set_uid_or_exit(self) -> None:
         """Stays who it is: the container's runtime has chosen the user, who need not be in /etc/passwd."""
+
+    def openhttpservers(self, supervisord: Untyped) -> None:
+        """Opens none. What listens inside supervisord comes in here: nothing has run yet."""
+        self.conductor = Conductor(supervisord)
+
+    def make_pipes(self, stderr: bool = True) -> dict[str, int | None]:  # noqa: ARG002  theirs
+        """The programs print where we do, on descriptors that supervisord closes once they have them.
+
+        It would read and print every line again. Nor could it open /dev/stdout for them: that fails where it
+        is a socket or a pipe of another user's.
+        """
+        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        ours = {"stdin": None, "stdout": None, "stderr": None}
+        return {**ours, "child_stdin": nothing, "child_stdout": os.dup(1), "child_stderr": os.dup(2)}
 
     def waitpid(self) -> tuple[int | None, int | None]:
         """Remembers the status, because finish() forgets it for a program that ended early (process.py)."""
@@ -98,14 +116,13 @@ class Doorbell:
 
 
 class Conductor:
-    """Listens inside supervisord; has no public method, since those would be remote calls."""
+    """Listens inside supervisord."""
 
     def __init__(self, supervisord: Untyped) -> None:
         self._supervisord = supervisord
         self._options = supervisord.options
         self._doorbell = Doorbell(self._options.get_socket_map())
         events.subscribe(events.SupervisorRunningEvent, self._start)
-        events.subscribe(events.ProcessLogEvent, self._print)
         events.subscribe(events.ProcessStateExitedEvent, self._ended)
         events.subscribe(events.ProcessStateBackoffEvent, self._ended)
         events.subscribe(events.ProcessStateFatalEvent, self._given_up)
@@ -115,11 +132,6 @@ class Conductor:
         # (Supervisor/supervisor, CHANGES for 4.4.0). A program already started is left alone.
         for group in self._supervisord.process_groups.values():
             group.transition()
-
-    def _print(self, event: Untyped) -> None:
-        # Instead of stdout_logfile=/dev/stdout: to open that path again fails where it is a socket or a pipe
-        # of another user's ("unknown error making dispatchers", process.py), and the program never starts.
-        write(1 if event.channel == "stdout" else 2, event.data)
 
     def _ended(self, event: Untyped) -> None:
         process = event.process
@@ -152,14 +164,9 @@ def leave(reason: str, log: Path = TERMINATION_LOG) -> None:
         file.write(reason + "\n")
 
 
-def conduct(supervisord: Untyped, **_settings: str) -> Conductor:
-    """The way in that supervisord offers: an [rpcinterface:...] section names it; nothing runs before it."""
-    return Conductor(supervisord)
-
-
 @contextmanager
 def control_directory() -> Iterator[None]:
-    """A private directory for supervisord's socket: SUPERVISOR_DIR (a KLEIDI_ name would be a setting)."""
+    """A private directory for supervisord's pid: SUPERVISOR_DIR (a KLEIDI_ name would be a setting)."""
     path = Path(os.environ.setdefault("SUPERVISOR_DIR", CONTROL))
     try:
         private.directory(path)
@@ -183,9 +190,13 @@ def _refusal(reason: str) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m appliance.boot", description=__doc__)
-    parser.add_argument("--config", default=CONFIG, metavar="FILE", help="default: %(default)s")
-    config = parser.parse_args(arguments).config
+    match sys.argv[1:] if arguments is None else arguments:
+        case []:
+            config = CONFIG
+        case ["--config", config]:
+            pass
+        case _:
+            return _refusal("usage: python -m appliance.boot [--config FILE]")
     # The programs are those installed beside this interpreter, wherever that is.
     os.environ["PATH"] = os.pathsep.join(
         [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]

@@ -1,4 +1,4 @@
-"""What PID 1 prints: the programs' lines as they are, supervisord's own in the same form."""
+"""What PID 1 prints: supervisord's own lines, in the form of the programs'."""
 
 import json
 import os
@@ -13,14 +13,6 @@ WORDS = {
     LevelsByName.ERRO: "error",
     LevelsByName.CRIT: "critical",
 }
-
-
-def write(descriptor: int, data: bytes) -> None:
-    """Writes all of it, unless nobody listens any more: that is no reason to stop working."""
-    rest = memoryview(data)
-    with suppress(OSError):
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
 
 
 class Lines(Handler):  # type: ignore[misc]  # supervisor has no types
@@ -39,7 +31,8 @@ class Lines(Handler):  # type: ignore[misc]  # supervisor has no types
             line = json.dumps({"ts": round(time.time() * 1000, 3), "level": level, "msg": text})
         else:
             line = f"{time.strftime('%H:%M:%S')} {level:7} {text}"
-        write(2, f"{line}\n".encode(errors="replace"))
+        with suppress(OSError):  # that nobody listens any more is no reason to stop working
+            os.write(2, f"{line}\n".encode(errors="replace"))
 
     def close(self) -> None:
         """Nothing was opened."""

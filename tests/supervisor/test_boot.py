@@ -14,11 +14,29 @@ import pytest
 
 from appliance.boot import leave
 from tests.conformance.patience import eventually
-from tests.rig import CONFIG, Appliance
+from tests.rig import Appliance, talkative
 
 IDLE = "import time; time.sleep(600)"
 PATIENT = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); time.sleep(600)"
-UP = "print('up', flush=True)"
+UP = "print('here', flush=True)"
+
+# Of supervisord's web server, or of our other processes.
+UNWANTED = {
+    "argparse",
+    "asyncio",
+    "email.message",
+    "html.parser",
+    "http.client",
+    "importlib.metadata",
+    "logging",
+    "pydantic",
+    "ssl",
+    "supervisor.http",
+    "supervisor.rpcinterface",
+    "typer",
+    "xml.etree.ElementTree",
+    "xmlrpc.client",
+}
 
 
 @pytest.fixture
@@ -29,7 +47,7 @@ def appliance(tmp_path: Path) -> Iterator[Appliance]:
 
 def start(appliance: Appliance, provision: str, kms: str, **changes: str) -> None:
     """Our own configuration, but for the commands and *changes*."""
-    text = CONFIG.read_text()
+    text = talkative(appliance.root).read_text()
     for name, code, command in (
         ("provision", provision, "kleidi provision --keep-trying"),
         ("kms", kms, "kleidi serve"),
@@ -66,7 +84,7 @@ def spawned(pid: int) -> float:
 
 def test_starts_both_programs_without_the_second_that_supervisord_waits(appliance: Appliance) -> None:
     start(appliance, f"{UP}; {IDLE}", f"{UP}; {IDLE}")
-    wait_for(appliance, "up", 2)
+    wait_for(appliance, "here", 2)
     # supervisord writes its pid file right before its main loop.
     looping = (appliance.control / "pid").stat().st_mtime - time.time() + now()
     for program in ("provision", "kms"):
@@ -75,7 +93,7 @@ def test_starts_both_programs_without_the_second_that_supervisord_waits(applianc
 
 def test_stops_at_once_and_with_success(appliance: Appliance) -> None:
     start(appliance, "", f"{UP}; {PATIENT}")
-    wait_for(appliance, "up")
+    wait_for(appliance, "here")
     for number in (signal.SIGTERM, signal.SIGINT):
         began = time.monotonic()
         os.kill(appliance.processes()[0], number)
@@ -84,13 +102,13 @@ def test_stops_at_once_and_with_success(appliance: Appliance) -> None:
         assert appliance.processes() == []
         assert not appliance.control.exists()
         appliance.start()
-        wait_for(appliance, "up", 2)
+        wait_for(appliance, "here", 2)
 
 
 def test_stops_programs_together_and_ends_those_that_will_not(appliance: Appliance) -> None:
     deaf = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {UP}; "
     start(appliance, deaf + IDLE, deaf + IDLE, stopwaitsecs="2")
-    wait_for(appliance, "up", 2)
+    wait_for(appliance, "here", 2)
     began = time.monotonic()
     assert appliance.stop() == 0
     assert 2 <= time.monotonic() - began < 2 * 2 + 2
@@ -105,7 +123,7 @@ def test_ends_with_2_when_a_program_finds_its_configuration_unusable(
     told = f"import signal, sys; signal.signal(signal.SIGUSR1, lambda *_: sys.exit(2)); {UP}; signal.pause()"
     start(appliance, **{"provision": IDLE, "kms": IDLE, program: told if later else failing})
     if later:
-        wait_for(appliance, "up")
+        wait_for(appliance, "here")
         wait_until(appliance, program, "RUNNING")
         os.kill(appliance.pid(program), signal.SIGUSR1)
     assert appliance.wait_end() == 2
@@ -140,24 +158,24 @@ def test_tries_a_failed_one_shot_again_but_not_one_that_is_done(appliance: Appli
     # Both are looked at in one round, so when this one is back the other was left alone.
     wait_until(appliance, "kms", "RUNNING")
     appliance.kill("kms")
-    wait_for(appliance, "up", 2)
+    wait_for(appliance, "here", 2)
     assert appliance.state("provision") == "EXITED"
     assert marker.read_text() == "xxx"
 
 
 def test_restarts_a_killed_program_at_once(appliance: Appliance) -> None:
     start(appliance, "", f"{UP}; {IDLE}")
-    wait_for(appliance, "up")
+    wait_for(appliance, "here")
     wait_until(appliance, "kms", "RUNNING")
     killed = now()
     appliance.kill("kms")
-    wait_for(appliance, "up", 2)
+    wait_for(appliance, "here", 2)
     assert spawned(appliance.pid("kms")) - killed < 0.9
 
 
 def test_a_hangup_ends_it(appliance: Appliance) -> None:
     start(appliance, "", f"{UP}; {PATIENT}")
-    wait_for(appliance, "up")
+    wait_for(appliance, "here")
     os.kill(appliance.processes()[0], signal.SIGHUP)
     assert appliance.wait_end() == 0
     assert appliance.processes() == []
@@ -175,6 +193,31 @@ def test_prints_every_line_once_however_long(appliance: Appliance) -> None:
     for text in ("out line", "error line", "long line"):
         assert appliance.log().count(text) == 1
     assert appliance.log().count("x") >= 300000
+
+
+def test_the_programs_print_where_it_does(appliance: Appliance) -> None:
+    # On the container's own output: supervisord has no part in what they say.
+    start(appliance, "", f"{UP}; {IDLE}")
+    wait_for(appliance, "here")
+    ours = Path(f"/proc/{appliance.processes()[0]}/fd/1").stat()
+    for descriptor in ("1", "2"):
+        theirs = Path(f"/proc/{appliance.pid('kms')}/fd/{descriptor}").stat()
+        assert (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
+
+
+def test_lines_of_two_programs_do_not_mix(appliance: Appliance) -> None:
+    code = "import os\nfor _ in range(3000): os.write(1, {!r} * 500 + b'\\n')\n"
+    start(appliance, code.format(b"a") + "print('last of one')", code.format(b"b") + f"print('last'); {IDLE}")
+    wait_for(appliance, "last", 2)
+    lines = [line for line in appliance.log().splitlines() if line and set(line) <= {"a", "b"}]
+    assert sorted(lines) == 3000 * ["a" * 500] + 3000 * ["b" * 500]
+
+
+def test_a_crash_is_shown_whole(appliance: Appliance) -> None:
+    start(appliance, "", "import os; os.write(2, b'first of all\\n'); 1 / 0", startretries="1")
+    assert appliance.wait_end() == 70
+    said = appliance.log()
+    assert said.index("first of all\nTraceback (most recent call last):") < said.index("ZeroDivisionError")
 
 
 def test_its_output_may_be_a_socket(appliance: Appliance) -> None:
@@ -201,12 +244,32 @@ def test_its_output_may_be_a_socket(appliance: Appliance) -> None:
         assert process.wait(20) == 0
 
 
-def test_its_control_socket_is_private(appliance: Appliance) -> None:
-    start(appliance, "", IDLE)
-    eventually((appliance.control / "control.sock").exists, within=30, explain=appliance.log)
+def test_nobody_can_ask_it_anything(appliance: Appliance) -> None:
+    start(appliance, "", f"{UP}; {IDLE}")
+    wait_for(appliance, "here")
     assert stat.S_IMODE(appliance.control.stat().st_mode) == 0o700
-    assert stat.S_IMODE((appliance.control / "control.sock").stat().st_mode) == 0o600
-    assert appliance.supervisord("getState")["statename"] == "RUNNING"
+    assert [path.name for path in appliance.control.iterdir()] == ["pid"]
+
+
+def test_holds_nothing_that_it_does_not_need(appliance: Appliance) -> None:
+    start(appliance, "", f"{UP}; {IDLE}")
+    appliance.stop()
+    command = [sys.executable, "-X", "importtime", "-m", "appliance.boot"]
+    with subprocess.Popen(
+        [*command, "--config", str(appliance.root / "supervisord.conf")],
+        env=appliance.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+        process.terminate()
+        assert process.stderr is not None
+        lines = process.stderr.read().splitlines()
+    loaded = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+    assert "supervisor.process" in loaded
+    assert not UNWANTED & loaded
 
 
 def test_refuses_a_control_directory_that_others_can_enter(appliance: Appliance) -> None:
