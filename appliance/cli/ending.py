@@ -9,9 +9,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, NoReturn
-
-import typer
+from typing import Annotated, ClassVar, NoReturn, TextIO
 
 from appliance import faults, logs
 from appliance.documents import Document
@@ -58,11 +56,9 @@ def told(arguments: Sequence[str] = ()) -> Iterator[None]:
                 sys.stdout.flush()  # while it can still be told that this fails
     except KleidiError as error:
         _end(error, as_json=as_json)
-    except (typer.Abort, EOFError):
-        # What typer makes of an interrupt, or of an end of input, at one of its prompts.
+    except EOFError:
+        # At one of our prompts: as much as an interrupt.
         raise KeyboardInterrupt from None
-    except typer.TyperException as error:
-        _end(KleidiError(faults.COMMAND_LINE, _misunderstood(error)), as_json=as_json)
     except Exception as error:  # noqa: BLE001  a traceback is for us; an operator gets a line
         if isinstance(error, OSError) and error.errno in _UNWRITTEN and error.filename is None:
             # What waits to be written is given up, or the interpreter would try again at its end.
@@ -76,23 +72,21 @@ def told(arguments: Sequence[str] = ()) -> Iterator[None]:
 
 def _end(error: KleidiError, *, as_json: bool = False) -> NoReturn:
     with contextlib.suppress(OSError):  # nobody listens; the exit code still tells
-        typer.echo(f"kleidi: {error}", err=True)
+        _print(f"kleidi: {error}", sys.stderr)
         if as_json:
-            typer.echo(Refused.of(error).to_json())
+            _print(Refused.of(error).to_json(), sys.stdout)
     sys.exit(error.fault.exit)
+
+
+def _print(text: str, stream: TextIO | None) -> None:
+    if stream is not None:  # closed from the start
+        print(text, file=stream, flush=True)
 
 
 def _json(arguments: Sequence[str]) -> bool:
     """Whether they ask for JSON; what cannot be parsed is not known in any better way."""
     spelled = " ".join(arguments)
     return re.search(r"(^| )(-o[ =]?|--output[ =])json( |$)", spelled) is not None
-
-
-def _misunderstood(error: typer.TyperException) -> str:
-    """In typer's words, but in one line, and after the command that they are about."""
-    words = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
-    context = getattr(error, "ctx", None)
-    return f"{context.command_path}: {words}" if context else words
 
 
 def _known(error: Exception) -> str:

@@ -12,10 +12,10 @@ import pytest
 import typer
 
 from appliance import __version__
-from appliance.cli import app
 from appliance.cli.examples import EXAMPLES
 from appliance.cli.help import PANELS
 from appliance.cli.tree import Node, grown
+from appliance.cli.verbs import app
 from appliance.faults import Exit
 from tests.reference import CHECKOUT
 

@@ -9,8 +9,8 @@ import pytest
 import typer
 
 from appliance import faults
-from appliance.cli import app
 from appliance.cli.tree import Node, grown
+from appliance.cli.verbs import app
 from appliance.faults import Fault
 from tests.docs.pages import CHECKOUT, EVERY, blocks
 

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from appliance import assembly, screen
-from appliance.cli import app, reach, slot_secrets
+from appliance.cli import reach, slot_secrets
+from appliance.cli.verbs import app
 from appliance.client import admin
 from tests.docs import screens
 from tests.docs.screens import SCREENS, WIDTHS, Shown

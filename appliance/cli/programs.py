@@ -1,0 +1,58 @@
+"""The two programs that the supervisor runs. They take nothing that only a command line needs."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from appliance import assembly, logs
+from appliance.faults import Exit, Kind, KleidiError
+from appliance.settings import Settings, load
+
+_RETRY_SECONDS = 2.0
+
+
+def provision(*, keep_trying: bool = False) -> None:
+    """Bring the volume to its first generation, or verify it; *keep_trying* waits for what may heal."""
+    settings = _ready()
+    said = ""
+    while True:
+        try:
+            done = assembly.provision(settings)
+        except KleidiError as error:
+            if not (keep_trying and _may_heal(error)):
+                raise
+            if str(error) != said:
+                logs.event(logging.WARNING, str(error))
+            said = str(error)
+            time.sleep(_RETRY_SECONDS)
+        else:
+            for said in dict.fromkeys((*map(str, done.opened.warnings), *done.said)):
+                logs.event(logging.WARNING, said)
+            keyset = done.opened.payload.keyset
+            what = "provisioned" if done.born else "the volume is provisioned already"
+            logs.event(logging.INFO, what, key_id=keyset.primary.id, keyset=keyset.hash)
+            return
+
+
+def serve() -> None:
+    """Answer until SIGTERM."""
+    assembly.serve(_ready())
+
+
+def _ready() -> Settings:
+    settings = load()
+    logs.configure(form=settings.log_format, level=settings.log_level)
+    return settings
+
+
+def _may_heal(error: KleidiError) -> bool:
+    return error.fault.kind is not Kind.CONFIGURATION and error.fault.exit is not Exit.UNPROVISIONED
+
+
+# What the supervisor types, word for word.
+BY_WORDS: Mapping[tuple[str, ...], Callable[[], None]] = {
+    ("serve",): serve,
+    ("provision",): provision,
+    ("provision", "--keep-trying"): partial(provision, keep_trying=True),
+}
