@@ -21,6 +21,7 @@ from appliance.settings.values import (
     Mode,
     ModuleParameters,
     Number,
+    ProviderName,
     SlotKind,
     SocketPath,
     TokenNames,
@@ -87,9 +88,8 @@ class _Own(BaseSettings):
         Path("/run/kleidi-admin/admin.sock"),
         description="Where the command line finds the server; in a directory the API server does not share.",
     )
-    provider_name: str = Field(
+    provider_name: ProviderName = Field(
         "kleidi",
-        pattern=r"^[^:\s\pC]{1,100}$",
         description="The provider's `name` in the EncryptionConfiguration; part of every stored object.",
     )
     engine: Literal["softhsm", "transit", "pkcs11"] = Field(

@@ -1,17 +1,17 @@
 """The settings of keys in a Transit server: where it is, which key, and how this node logs in."""
 
 import re
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from appliance.settings.values import AbsolutePath, Count
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9a-f:.]{2,45}")
-_PART = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}"
-_PATH = rf"^{_PART}(/{_PART}){{0,7}}$"
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
+_MOST_NAMES = 8
 # Which files a way to log in reads; no other may be set, or it would be thought to be in use.
 _FILES = {
     "token": ("token_file",),
@@ -23,6 +23,26 @@ _NOT_OFFERED = {
     "cannot answer before we do; use approle or cert",
     "jwt": "jwt is not offered yet; use approle or cert",
 }
+
+
+def _name(text: str) -> str:
+    # Not as a Field's pattern: that engine takes longer to make ready for such counts than all the rest.
+    if not _NAME.fullmatch(text):
+        raise ValueError("must be up to 128 letters, digits, '_', '-' or '.', and not begin with '.'")
+    return text
+
+
+def _path(text: str) -> str:
+    parts = text.split("/")
+    if len(parts) > _MOST_NAMES or not all(map(_NAME.fullmatch, parts)):
+        raise ValueError(
+            f"must be up to {_MOST_NAMES} names of letters, digits, '_', '-' or '.', with '/' between"
+        )
+    return text
+
+
+ServerName = Annotated[str, AfterValidator(_name)]
+ServerPath = Annotated[str, AfterValidator(_path)]
 
 
 class TransitSettings(BaseSettings):
@@ -40,30 +60,24 @@ class TransitSettings(BaseSettings):
     transit_server_name: str | None = Field(
         None, description="The name in their certificates, where it is not the host of the address."
     )
-    transit_namespace: str | None = Field(
-        None, pattern=_PATH, description="The namespace, where there is one."
-    )
-    transit_mount: str = Field(
-        "transit", pattern=_PATH, description="Where the Transit secrets engine is mounted."
-    )
-    transit_key: str = Field(
-        "kleidi", pattern=f"^{_PART}$", description="The Transit key that new keys are of."
-    )
+    transit_namespace: ServerPath | None = Field(None, description="The namespace, where there is one.")
+    transit_mount: ServerPath = Field("transit", description="Where the Transit secrets engine is mounted.")
+    transit_key: ServerName = Field("kleidi", description="The Transit key that new keys are of.")
     transit_auth: str = Field(
         "token",
         description="How this node logs in: `token`, a file that an agent keeps current; `approle`; or "
         "`cert`, a TLS certificate.",
     )
-    transit_auth_mount: str | None = Field(
-        None, pattern=_PATH, description="Where that auth method is mounted; by default under its own name."
+    transit_auth_mount: ServerPath | None = Field(
+        None, description="Where that auth method is mounted; by default under its own name."
     )
     transit_token_file: AbsolutePath | None = Field(None, description="The token of auth `token`.")
     transit_role_id_file: AbsolutePath | None = Field(None, description="The role id of auth `approle`.")
     transit_secret_id_file: AbsolutePath | None = Field(
         None, description="The secret id of auth `approle`, without a limit of uses; others must not read it."
     )
-    transit_role: str | None = Field(
-        None, pattern=f"^{_PART}$", description="The role of auth `cert`; by default the first that fits."
+    transit_role: ServerName | None = Field(
+        None, description="The role of auth `cert`; by default the first that fits."
     )
     transit_cert_file: AbsolutePath | None = Field(
         None, description="The client certificate of auth `cert`; read at each login."

@@ -24,6 +24,7 @@ _LEAST_WAIT = 0.01
 _SERIAL_SIZE, _LABEL_SIZE = 16, 32
 _TOKEN_NAME = re.compile(r"(?:^|[;\s])\s*(serial|label)=")
 _LONGEST_PARAMETERS = 1024
+_LONGEST_PROVIDER = 100
 _GROUP_WRITE, _OWNER_WRITE, _OTHERS_WRITE, _ALL = 0o020, 0o200, 0o002, 0o777
 
 
@@ -131,12 +132,22 @@ def _parameters(text: str) -> str:
     return text
 
 
+def _provider(name: str) -> str:
+    # Printable are of all blanks and controls the space alone.
+    if not 1 <= len(name) <= _LONGEST_PROVIDER or not name.isprintable() or " " in name or ":" in name:
+        raise ValueError(
+            f"must be 1 to {_LONGEST_PROVIDER} characters that can be printed, without blanks and ':'"
+        )
+    return name
+
+
 def _slot(name: str) -> str:
     if name not in (known := [kind.name for kind in BY_ITSELF]):
         raise ValueError(f"must be {' or '.join(known)}")
     return name
 
 
+ProviderName = Annotated[str, AfterValidator(_provider)]
 AbsolutePath = Annotated[Path, AfterValidator(_path)]
 MemoryPath = Annotated[Path, AfterValidator(_path), AfterValidator(_memory)]
 SocketPath = Annotated[Path, BeforeValidator(_endpoint), AfterValidator(_path)]
