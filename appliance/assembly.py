@@ -1,9 +1,11 @@
 """Where the parts are joined: the only place that knows both the settings and the engine."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -22,7 +24,6 @@ from appliance.ops.workshop import Workshop
 from appliance.provision import note
 from appliance.provision.observe import observe, why_not_sealed
 from appliance.provision.plan import Refusal, plan
-from appliance.settings import Settings
 from appliance.slots import machine_slot
 from appliance.telemetry import LogLines, Observer, Observers
 from appliance.volume import memory
@@ -36,6 +37,7 @@ from appliance.volume.opening import Opened, Storage
 if TYPE_CHECKING:
     from appliance.nodes.cluster import Cluster
     from appliance.service.keeper import Keeper
+    from appliance.settings import Settings
 
 
 def storage(settings: Settings) -> Storage:
@@ -132,7 +134,7 @@ def operations(settings: Settings, counted: Ledger, locked: Storage, shared: Eng
     )
 
 
-def cluster(settings: Settings, ours: Operations) -> "Cluster":
+def cluster(settings: Settings, ours: Operations) -> Cluster:
     """What this node does among others."""
     from appliance.nodes.cluster import Cluster
 
@@ -153,9 +155,7 @@ def offline(settings: Settings) -> Iterator[tuple[Opened, Operations]]:
         yield opened, operations(settings, counted, kept, engines(settings))
 
 
-def keeper(
-    settings: Settings, counted: Ledger, kept: Storage, shared: Engines, observer: Observer
-) -> "Keeper":
+def keeper(settings: Settings, counted: Ledger, kept: Storage, shared: Engines, observer: Observer) -> Keeper:
     """The keeper of what is open, not yet running."""
     from appliance.service.keeper import Keeper
     from appliance.service.opened import OpenToken
@@ -170,8 +170,8 @@ def keeper(
     )
 
 
-def serve(settings: Settings) -> None:
-    """Answer the API server and the command line until SIGTERM."""
+def serve(ready: Callable[[], Settings]) -> None:
+    """Answer the API server and the command line until SIGTERM; *ready* may be waited for: it comes last."""
     from appliance.nodes.invitation import Invitations
     from appliance.ops.slots import SlotChanges
     from appliance.service import health
@@ -191,6 +191,7 @@ def serve(settings: Settings) -> None:
     from appliance.service.tripwire import Tripwire
     from appliance.service.volume_watch import VolumeWatch
 
+    settings = ready()
     hardening.shut()
     hardening.allow_many_files()
 

@@ -18,6 +18,12 @@ from appliance import waiting_room
 # The first thing of all: the API server may be dialling already.
 ROOM = waiting_room.opened(os.environ) if __name__ == "__main__" else None
 
+# Before the rest is imported as well, for it takes longer than that.
+os.environ["SUPERVISOR_PID"] = str(os.getpid())  # the programs end with us: appliance/supervised.py
+from appliance import handed
+
+READING = handed.begun() if __name__ == "__main__" else None
+
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -52,6 +58,7 @@ class Foreground(ServerOptions):  # type: ignore[misc]  # supervisor has no type
 
     exit_code = os.EX_OK
     room: waiting_room.WaitingRoom | None = None
+    reading: handed.Reading | None = None
     reaped: tuple[int | None, int | None] = (None, None)
     conductor: "Conductor | None" = None
 
@@ -75,9 +82,9 @@ class Foreground(ServerOptions):  # type: ignore[misc]  # supervisor has no type
         It would read and print every line again. Nor could it open /dev/stdout for them: that fails where it
         is a socket or a pipe of another user's.
         """
-        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        read = self.reading.opened() if self.reading else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         ours = {"stdin": None, "stdout": None, "stderr": None}
-        return {**ours, "child_stdin": nothing, "child_stdout": os.dup(1), "child_stderr": os.dup(2)}
+        return {**ours, "child_stdin": read, "child_stdout": os.dup(1), "child_stderr": os.dup(2)}
 
     def waitpid(self) -> tuple[int | None, int | None]:
         """Remembers the status, because finish() forgets it for a program that ended early (process.py)."""
@@ -201,10 +208,9 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ["PATH"] = os.pathsep.join(
         [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     )
-    os.environ["SUPERVISOR_PID"] = str(os.getpid())  # the programs end with us: appliance/supervised.py
     with control_directory():
         options = Foreground()
-        options.room = ROOM
+        options.room, options.reading = ROOM, READING
         options.realize(["--nodaemon", "--configuration", config], doc=__doc__)
         options.first = True
         options.test = False
@@ -216,8 +222,9 @@ def main(arguments: list[str] | None = None) -> int:
         except ExitNow:
             pass
         finally:
-            if ROOM:
-                ROOM.close()
+            for opened in (ROOM, READING):
+                if opened:
+                    opened.close()
         return options.exit_code
 
 

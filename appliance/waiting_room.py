@@ -25,7 +25,7 @@ _QUEUE = 1024
 _MOST = 64 * 1024
 # A server that has not come by then may not come at all, and whoever dials has to know.
 SECONDS = 5.0
-# As appliance/settings/sources.py has it, which takes half a second to import.
+# As appliance/settings/sources.py has it, which takes a quarter of a second to import.
 SETTINGS_FILE = "/etc/kleidi/config.toml"
 # Nobody but the appliance's own user and root, until the server gives the path its mode and group.
 _UMASK = 0o177

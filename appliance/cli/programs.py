@@ -4,10 +4,15 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
-from appliance import assembly, logs
+from appliance import assembly, handed, logs
 from appliance.faults import Exit, Kind, KleidiError
-from appliance.settings import Settings, load
+from appliance.provision.plan import Policy
+
+if TYPE_CHECKING:
+    from appliance.settings import Settings
 
 _RETRY_SECONDS = 2.0
 
@@ -37,13 +42,27 @@ def provision(*, keep_trying: bool = False) -> None:
 
 def serve() -> None:
     """Answer until SIGTERM."""
-    assembly.serve(_ready())
+    assembly.serve(_ready)
 
 
-def _ready() -> Settings:
-    settings = load()
+def _ready() -> "Settings":
+    settings = _handed() or _read()
     logs.configure(form=settings.log_format, level=settings.log_level)
     return settings
+
+
+def _handed() -> "Settings | None":
+    data = handed.taken()
+    if not data:
+        return None
+    values = handed.unpacked(data)
+    return cast("Settings", SimpleNamespace(**values | {"provision": Policy(values["provision"])}))
+
+
+def _read() -> "Settings":
+    from appliance.settings import load
+
+    return load()
 
 
 def _may_heal(error: KleidiError) -> bool:

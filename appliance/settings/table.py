@@ -32,6 +32,8 @@ from appliance.settings.values import (
 from appliance.slots import BY_ITSELF
 
 PREFIX = "KLEIDI_"
+# What is no setting of its own.
+DERIVED = ("seal_key", "anchor", "pkcs11_names", "socket_gid")
 
 
 class _Own(BaseSettings):
