@@ -11,16 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from appliance import faults, hardening
-from appliance.age.key_pairs import Recipients
-from appliance.backup.directory import Automatic
-from appliance.backup.restore import Restorer
-from appliance.backup.verified import Record
 from appliance.endpoint import HEALTH_NAME
 from appliance.engines import registry
 from appliance.faults import KleidiError
 from appliance.keys.engines import Engines
-from appliance.ops.operations import Operations
-from appliance.ops.workshop import Workshop
 from appliance.provision import note
 from appliance.provision.observe import observe, why_not_sealed
 from appliance.provision.plan import Refusal, plan
@@ -28,16 +22,21 @@ from appliance.slots import machine_slot
 from appliance.telemetry import LogLines, Observer, Observers
 from appliance.volume import memory
 from appliance.volume.anchor import Anchor
-from appliance.volume.audit import AuditLog, Head
+from appliance.volume.audit import AuditLog
 from appliance.volume.commit import Committer, Done
 from appliance.volume.generations import AUDIT, LEDGER, VERIFIED, Volume
 from appliance.volume.ledger import Ledger
 from appliance.volume.opening import Opened, Storage
 
 if TYPE_CHECKING:
+    from appliance.backup.directory import Automatic
+    from appliance.backup.restore import Restorer
+    from appliance.backup.verified import Record
     from appliance.nodes.cluster import Cluster
+    from appliance.ops.operations import Operations
     from appliance.service.keeper import Keeper
     from appliance.settings import Settings
+    from appliance.volume.audit import Head
 
 
 def storage(settings: Settings) -> Storage:
@@ -83,10 +82,15 @@ def automatic_backup(settings: Settings) -> tuple[Automatic, ...]:
     """What runs ahead of every commit."""
     if settings.backup_recipients is None or settings.backup_dir is None:
         return ()
+    from appliance.age.key_pairs import Recipients
+    from appliance.backup.directory import Automatic
+
     return (Automatic(Recipients(tuple(settings.backup_recipients.split())), settings.backup_dir),)
 
 
 def verified(settings: Settings) -> Record:
+    from appliance.backup.verified import Record
+
     return Record(settings.volume_dir / VERIFIED)
 
 
@@ -96,6 +100,8 @@ def here() -> str:
 
 
 def restorer(settings: Settings) -> Restorer:
+    from appliance.backup.restore import Restorer
+
     return Restorer(committer(settings), settings.allow_unmounted, by=here())
 
 
@@ -123,6 +129,9 @@ def ledger(settings: Settings) -> Ledger:
 
 def operations(settings: Settings, counted: Ledger, locked: Storage, shared: Engines) -> Operations:
     """The verbs on keys; *locked* is held by whoever runs them."""
+    from appliance.ops.operations import Operations
+    from appliance.ops.workshop import Workshop
+
     return Operations(
         Workshop(locked, shared, settings.memory_dir),
         counted,

@@ -66,7 +66,9 @@ def begun() -> Reading | None:
 
 def taken() -> bytes:
     """What was handed to this program; empty when somebody else started it, or there is nothing."""
-    if not supervised.started_us(os.getppid()) or not stat.S_ISREG(os.fstat(_STDIN).st_mode):
+    status = os.fstat(_STDIN)
+    nameless = stat.S_ISREG(status.st_mode) and not status.st_nlink
+    if not nameless or not supervised.started_us(os.getppid()):
         return b""
     fcntl.flock(_STDIN, fcntl.LOCK_SH)
     return os.pread(_STDIN, os.fstat(_STDIN).st_size, 0)

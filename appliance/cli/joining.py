@@ -13,7 +13,7 @@ from appliance.client.report import Changed
 from appliance.faults import KleidiError
 from appliance.nodes.invitation import Invitations
 from appliance.ops.operations import Outcome
-from appliance.provision.plan import Policy
+from appliance.provision.policy import Policy
 from appliance.settings import Settings
 from appliance.volume.generations import UNFIT
 from appliance.volume.payload import Payload

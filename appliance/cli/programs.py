@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from appliance import assembly, handed, logs
 from appliance.faults import Exit, Kind, KleidiError
-from appliance.provision.plan import Policy
+from appliance.provision.policy import Policy
 
 if TYPE_CHECKING:
     from appliance.settings import Settings

@@ -10,7 +10,7 @@ from appliance.nodes import merge
 from appliance.nodes.evidence import steps_to_join
 from appliance.ops.operations import Operations, Outcome
 from appliance.provision.observe import observe
-from appliance.provision.plan import Policy
+from appliance.provision.policy import Policy
 from appliance.volume import memory
 from appliance.volume.commit import Change, Done
 from appliance.volume.generations import VolumeState

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from appliance import faults
 from appliance.faults import KleidiError
-from appliance.provision.plan import Observation, Plan, Policy, Refusal, plan
+from appliance.provision.plan import Observation, Plan, Refusal, plan
+from appliance.provision.policy import Policy
 
 
 def steps_to_join(seen: Observation, marked: str, lineage: str) -> Plan:

@@ -8,7 +8,8 @@ from appliance.faults import KleidiError
 from appliance.keys.engine import SOFTHSM, EngineState
 from appliance.keys.keyset import Key, KeySet, KeyState, Moment
 from appliance.provision.observe import observe
-from appliance.provision.plan import Plan, Policy, Refusal, Step, plan
+from appliance.provision.plan import Plan, Refusal, Step, plan
+from appliance.provision.policy import Policy
 from appliance.volume import memory
 from appliance.volume.commit import Change, Committer, Done
 from appliance.volume.opening import Storage

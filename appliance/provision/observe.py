@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from appliance import faults
 from appliance.faults import KleidiError
-from appliance.provision.plan import Observation, Plan, Policy, Refusal, Step
+from appliance.provision.plan import Observation, Plan, Refusal, Step
+from appliance.provision.policy import Policy
 from appliance.volume.anchor import Memory
 from appliance.volume.generations import Survey
 from appliance.volume.opening import Storage

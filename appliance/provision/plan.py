@@ -5,17 +5,10 @@ from enum import StrEnum
 
 from appliance import faults
 from appliance.faults import Fault
+from appliance.provision.policy import Policy
 from appliance.volume.anchor import Memory
 from appliance.volume.generations import UNFIT, Survey, VolumeState
 from appliance.volume.slot import KeyFileState
-
-
-class Policy(StrEnum):
-    """KLEIDI_PROVISION: whether this node may ever make a key of its own."""
-
-    AUTO = "auto"
-    NEVER = "never"
-    JOIN = "join"
 
 
 class Step(StrEnum):

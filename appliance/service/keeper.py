@@ -32,6 +32,7 @@ _SETTLE_SECONDS = 15.0
 # The provisioner is at work beside us: a first boot must not wait for a slow retry.
 _PASSING = (faults.PROVISIONING, faults.VOLUME_LOCKED, faults.STARTING)
 _PROVISIONER_SECONDS = 5.0
+_BESIDE_PROVISIONER_SECONDS = 0.03
 # A proof counts for this many probe periods: one may fail to run, not two.
 _PROOF_PERIODS = 3
 
@@ -189,7 +190,7 @@ class Keeper:
             await asyncio.shield(self._on_thread(self._token.leave))
 
     async def _run(self) -> None:
-        delay, begun = _FIRST_RETRY_SECONDS, time.monotonic()
+        delay, begun = _BESIDE_PROVISIONER_SECONDS, time.monotonic()
         while True:
             try:
                 await self._open()
@@ -212,8 +213,11 @@ class Keeper:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._retry.wait(), delay)
             self._retry.clear()
-            passing = self._standing.reason in _PASSING
-            delay = _FIRST_RETRY_SECONDS if passing else min(delay * 1.5, _LAST_RETRY_SECONDS)
+            if self._standing.reason not in _PASSING:
+                delay = min(max(delay, _FIRST_RETRY_SECONDS) * 1.5, _LAST_RETRY_SECONDS)
+            else:
+                beside = time.monotonic() - begun < _PROVISIONER_SECONDS
+                delay = _BESIDE_PROVISIONER_SECONDS if beside else _FIRST_RETRY_SECONDS
 
     def close(self) -> None:
         """End the thread; to be called when run has ended."""

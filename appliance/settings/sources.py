@@ -1,8 +1,6 @@
 """Where settings come from: the environment, and below it one TOML file, which nothing of ours writes."""
 
-import difflib
 import os
-import tomllib
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
@@ -41,6 +39,8 @@ def _written(path: str, *, needed: bool) -> dict[str, Any]:
     try:
         # Editors on Windows begin a file with a byte order mark. A ConfigMap's file is a link.
         text = regular.read(path, _MOST, follow=True).decode("utf-8-sig")
+        import tomllib
+
         found = tomllib.loads(text)
     except OSError as error:
         # Who may not look into the directory has nothing to do here, and is told so elsewhere.
@@ -68,6 +68,8 @@ def _unusable(reason: str) -> KleidiError:
 
 def _refuse(names: AbstractSet[str], known: list[str], where: str = "") -> None:
     for name in sorted(names - set(known)):
+        import difflib
+
         near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise KleidiError(faults.CONFIG, f"{_short(name)}{where} is not a setting{hint}")

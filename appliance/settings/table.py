@@ -7,11 +7,10 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from appliance.age.key_pairs import Recipients
 from appliance.endpoint import HEALTH_NAME, KMS_SOCKET, socket_path
 from appliance.faults import KleidiError
 from appliance.keys.key_id import LINEAGE
-from appliance.provision.plan import Policy
+from appliance.provision.policy import Policy
 from appliance.settings.transit import TransitSettings
 from appliance.settings.values import (
     AbsolutePath,
@@ -179,6 +178,8 @@ class _Own(BaseSettings):
     def _are_recipients(cls, value: str | None) -> str | None:
         names = (value or "").replace(",", " ").split()
         try:
+            from appliance.age.key_pairs import Recipients
+
             return " ".join(Recipients(tuple(names)).names) if names else None
         except KleidiError as error:
             raise ValueError(error.detail) from None

@@ -12,7 +12,7 @@ from appliance.backup.bundle import make, unpacked
 from appliance.backup.restore import Restorer, lay_aside
 from appliance.keys.engine import SOFTHSM, EngineState
 from appliance.keys.keyset import Key, KeySet, KeyState, Moment
-from appliance.provision.plan import Policy
+from appliance.provision.policy import Policy
 from appliance.volume.anchor import Memory
 from appliance.volume.audit import AuditLog
 from appliance.volume.seal import Header

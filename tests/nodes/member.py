@@ -9,7 +9,7 @@ from appliance.nodes.cluster import Cluster
 from appliance.nodes.invitation import Invitations
 from appliance.ops.operations import Operations, Outcome
 from appliance.ops.workshop import Workshop
-from appliance.provision.plan import Policy
+from appliance.provision.policy import Policy
 from appliance.volume.audit import AuditLog
 from tests.fakes import FakeEngine
 from tests.ops.shop import WAIT_SECONDS, Clocks, Shop

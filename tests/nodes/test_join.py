@@ -10,7 +10,7 @@ from appliance.backup.bundle import make
 from appliance.keys.engine import SOFTHSM, EngineState
 from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Verb
-from appliance.provision.plan import Policy
+from appliance.provision.policy import Policy
 from tests.fakes import FakeEngine
 from tests.nodes.member import HOUR, Founder, Member, Newcomer
 from tests.volume.house import OTHER_LINEAGE, UNTOLD, House, let_no_end_be_logged, refused

@@ -14,7 +14,7 @@ from appliance.keys.keyset import KeyState
 from appliance.nodes.cluster import Cluster
 from appliance.ops.operations import Verb
 from appliance.ops.slots import Act, Order, SlotChanges
-from appliance.provision.plan import Policy
+from appliance.provision.policy import Policy
 from appliance.volume.opening import Opened
 from tests.ops.shop import Node, Shop, found_token
 from tests.volume.house import House, refused

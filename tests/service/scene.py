@@ -15,7 +15,8 @@ from appliance.nodes.cluster import Cluster
 from appliance.nodes.invitation import Invitations
 from appliance.ops.operations import Operations
 from appliance.ops.workshop import Workshop
-from appliance.provision.plan import Policy, Refusal
+from appliance.provision.plan import Refusal
+from appliance.provision.policy import Policy
 from appliance.service import health
 from appliance.service.changes import Changes
 from appliance.service.engines.finder import Finder

@@ -11,7 +11,7 @@ from appliance import faults
 from appliance.faults import Fault
 from appliance.keys.key_id import compose
 from appliance.keys.keyset import KeyState
-from appliance.provision.plan import Policy
+from appliance.provision.policy import Policy
 from appliance.volume.anchor import Memory
 from tests.service.client import connected, refused
 from tests.states.ground import Ground

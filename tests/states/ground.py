@@ -4,7 +4,8 @@ import socket
 from pathlib import Path
 
 from appliance import assembly
-from appliance.provision.plan import Policy, Refusal
+from appliance.provision.plan import Refusal
+from appliance.provision.policy import Policy
 from appliance.settings import Settings
 from appliance.volume.anchor import Anchor
 from tests.service.scene import Scene

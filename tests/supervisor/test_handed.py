@@ -79,5 +79,8 @@ def test_whom_nobody_of_ours_started_takes_nothing(supervisor: str, reading: han
     assert program(reading.opened(), SUPERVISOR_PID=supervisor) == b""
 
 
-def test_another_input_is_none_of_ours() -> None:
+def test_another_input_is_none_of_ours(tmp_path: Path) -> None:
     assert program(subprocess.DEVNULL) == b""
+    (tmp_path / "file").write_text("{}")
+    with (tmp_path / "file").open() as file:
+        assert program(file.fileno()) == b""

@@ -6,7 +6,8 @@ import pytest
 
 from appliance import faults
 from appliance.faults import Fault
-from appliance.provision.plan import Observation, Policy, Refusal, Step, plan
+from appliance.provision.plan import Observation, Refusal, Step, plan
+from appliance.provision.policy import Policy
 from appliance.volume.anchor import Memory
 from appliance.volume.generations import Survey, VolumeState
 from appliance.volume.slot import KeyFileState

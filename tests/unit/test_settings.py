@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from appliance import faults
 from appliance.faults import KleidiError
-from appliance.provision.plan import Policy
+from appliance.provision.policy import Policy
 from appliance.settings import CONFIG_FILE, DEFAULT_FILE, PREFIX, Settings, load, sources
 
 DEFAULTS = {

@@ -17,7 +17,7 @@ from appliance.keys.engine import SOFTHSM, Engine, EngineState
 from appliance.keys.engines import Engines
 from appliance.keys.keyset import Key, KeySet, KeyState
 from appliance.provision.apply import Provisioner
-from appliance.provision.plan import Policy
+from appliance.provision.policy import Policy
 from appliance.volume.anchor import Anchor
 from appliance.volume.audit import AuditLog, Head
 from appliance.volume.commit import Committer, Hook

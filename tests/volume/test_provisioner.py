@@ -16,7 +16,7 @@ from appliance.engines.softhsm.image import TokenImage
 from appliance.faults import Fault, KleidiError
 from appliance.keys.engine import SOFTHSM, EngineState, Made
 from appliance.keys.keyset import KeyState
-from appliance.provision.plan import Policy
+from appliance.provision.policy import Policy
 from appliance.volume import memory
 from appliance.volume.audit import AuditLog, Head
 from appliance.volume.payload import Payload
