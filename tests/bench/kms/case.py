@@ -46,7 +46,8 @@ def short() -> list[Case]:
     cases = [Case(method, *shape) for method in CIPHERS for shape in _SHORT]
     cases += [Case(method, *shape, MANY_KEYS) for method in CIPHERS for shape in (ONE, BUSY)]
     cases += [Case(method, *BUSY, size=LARGEST) for method in CIPHERS]
-    return cases + [Case("Status", *shape) for shape in _SHORT]
+    cases += [Case("Status", *shape) for shape in _SHORT]
+    return [*cases, Case("Status", *BUSY, MANY_KEYS)]
 
 
 def whole() -> list[Case]:
@@ -58,8 +59,8 @@ _SHORT = (ONE, BUSY, (64, 1), STORM)
 
 def _whole() -> Iterable[Case]:
     for shape in SHAPES:
-        for method in CIPHERS:
-            for size in (SEED, LARGEST):
-                for keys in (1, MANY_KEYS):
+        for keys in (1, MANY_KEYS):
+            for method in CIPHERS:
+                for size in (SEED, LARGEST):
                     yield Case(method, *shape, keys, size)
-        yield Case("Status", *shape)
+            yield Case("Status", *shape, keys)

@@ -64,7 +64,8 @@ def _ratios(results: Results) -> Figure:
 
 
 def _label(case: Case) -> str:
-    what = case.method if case.method == "Status" else f"{case.method} {case.size} B, {case.keys:,}"
+    size = "" if case.method == "Status" else f" {case.size} B"
+    what = f"{case.method}{size}, {case.keys:,}"
     return f"{what}   {case.callers} / {case.connections}"
 
 
