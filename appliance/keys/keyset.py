@@ -152,8 +152,9 @@ class KeySet:
         if [key.state for key in self.keys].count(KeyState.PRIMARY) != 1:
             raise ValueError("there must be exactly one primary key")
 
-    @property
+    @cached_property
     def primary(self) -> Key:
+        """Every call asks for it, and there may be a thousand keys."""
         return next(key for key in self.keys if key.state is KeyState.PRIMARY)
 
     @property
