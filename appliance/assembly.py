@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -181,6 +180,8 @@ def keeper(settings: Settings, counted: Ledger, kept: Storage, shared: Engines, 
 
 def serve(ready: Callable[[], Settings]) -> None:
     """Answer the API server and the command line until SIGTERM; *ready* may be waited for: it comes last."""
+    import asyncio
+
     from appliance.nodes.invitation import Invitations
     from appliance.ops.slots import SlotChanges
     from appliance.service import health

@@ -1,5 +1,6 @@
 """The two programs that the supervisor runs. They take nothing that only a command line needs."""
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -48,6 +49,7 @@ def serve() -> None:
 def _ready() -> "Settings":
     settings = _handed() or _read()
     logs.configure(form=settings.log_format, level=settings.log_level)
+    gc.freeze()  # what is imported by now stays, and no collection needs to look at it again
     return settings
 
 
