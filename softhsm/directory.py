@@ -64,10 +64,15 @@ def home(tokens: Path, serial: str) -> str:
 def populated(tokens: Path) -> set[str]:
     """The serials of the tokens that hold anything, by their files: SoftHSM would look into each object."""
     return {
-        _serial(home / _HEAD).decode(errors="replace").rstrip(" ")
-        for home in entries(tokens)
-        if any(each.name != _HEAD for each in home.glob("*.object"))
+        _serial(home / _HEAD).decode(errors="replace").rstrip(" ") for home in entries(tokens) if _holds(home)
     }
+
+
+def _holds(home: Path) -> bool:
+    try:
+        return any(file.suffix == ".object" and file.name != _HEAD for file in entries(home))
+    except SoftHsmError:  # it is no directory, or not to be read: SoftHSM leaves it out as well
+        return False
 
 
 def configure(tokens: Path) -> Path:

@@ -210,6 +210,19 @@ def test_a_token_removed_under_a_session_is_lost_not_merely_without_keys(
             session.object_ids()
 
 
+def test_a_token_that_held_keys_when_it_was_loaded_is_lost_without_them_and_an_empty_one_is_empty(
+    session: Session, reopen: Callable[[], Session], tokens: Path
+) -> None:
+    assert reopen().object_ids() == []
+    again = reopen()
+    again.generate(secrets.token_hex(16), "v1")
+    unused = reopen()
+    shutil.rmtree(tokens)
+    with pytest.raises(TokenLostError):
+        unused.object_ids()
+    session.close()
+
+
 def test_one_object_removed_under_a_session_leaves_the_others(
     session: Session, object_id: str, object_file: Callable[[], Path]
 ) -> None:
