@@ -10,7 +10,7 @@ import io
 import os
 import select
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Event, Thread
 from typing import Final, TextIO
 
@@ -32,7 +32,7 @@ class LogStream:
     def write(self, line: str, *, urgent: bool = False) -> None:
         """An urgent one has left the process when this comes back, unless the reader is slow."""
         if self._batches is None:
-            self._put(f"{line}\n")
+            self._put([line])
         else:
             self._batches.add(line, urgent=urgent)
 
@@ -46,22 +46,24 @@ class LogStream:
             self._batches = None
             batches.close()
 
-    def _put(self, text: str) -> None:
+    def _put(self, lines: Sequence[str]) -> None:
         if self._stream is None:  # it was closed before we began
             return
         try:
             descriptor = self._stream.fileno()
         except io.UnsupportedOperation:
-            self._stream.write(text)
+            self._stream.write("\n".join((*lines, "")))
             return
+        encoded = (f"{line}\n".encode(self._stream.encoding, "backslashreplace") for line in lines)
         with contextlib.suppress(OSError):  # there is nobody to tell that nobody listens
-            _write_whole(descriptor, text.encode(self._stream.encoding, "backslashreplace"))
+            for piece in _pieces(encoded):
+                _write_whole(descriptor, piece)
 
 
 class _Batches:
     """Lines come from any thread and leave by one; nothing here is locked, for a signal may interrupt."""
 
-    def __init__(self, put: Callable[[str], None], left_out: Callable[[int], str]) -> None:
+    def __init__(self, put: Callable[[Sequence[str]], None], left_out: Callable[[int], str]) -> None:
         self._put = put
         self._tell = left_out
         self._lines: deque[str] = deque()
@@ -108,7 +110,18 @@ class _Batches:
             lines.append(self._tell(left_out - self._told_of))
             self._told_of = left_out
         if lines:
-            self._put("\n".join((*lines, "")))
+            self._put(lines)
+
+
+def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """As many at a time as a pipe takes in one piece: others write to it as well (pipe(7))."""
+    piece = b""
+    for line in lines:
+        if piece and len(piece) + len(line) > select.PIPE_BUF:
+            yield piece
+            piece = b""
+        piece += line
+    yield piece
 
 
 def _write_whole(descriptor: int, data: bytes) -> None:

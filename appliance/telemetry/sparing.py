@@ -3,7 +3,6 @@
 What is kept is one number for each message and fault id, both from closed tables: no caller makes it grow.
 """
 
-import asyncio
 from collections.abc import Callable
 
 from appliance.logs import event, log
@@ -16,6 +15,8 @@ Later = Callable[[float, Callable[[], None]], object]
 
 
 def _later(seconds: float, function: Callable[[], None]) -> object:
+    import asyncio  # the provisioner has a log, and no loop
+
     return asyncio.get_running_loop().call_later(seconds, function)
 
 

@@ -176,3 +176,22 @@ def test_a_stream_without_a_descriptor_and_none_at_all() -> None:
     lines.write("after")
     assert stream.getvalue() == "inside\nafter\n"
     LogStream(None, left_out).write("nowhere")
+
+
+def test_another_programs_line_stands_in_no_line_of_ours(lines: LogStream, pipe: Pipe) -> None:
+    """PID 1 prints on the same pipe; what is larger than a pipe takes at once may be cut by it."""
+    ours, theirs, last = "o" * 150, b"t" * 150 + b"\n", "the last"
+
+    def print_theirs() -> None:
+        for _ in range(2000):
+            os.write(pipe.writing.fileno(), theirs)
+
+    with ThreadPoolExecutor(2) as pool:
+        read = pool.submit(pipe.read_until, f"{last}\n")
+        with lines.batched():
+            other = pool.submit(print_theirs)
+            for _ in range(2000):
+                lines.write(ours)
+            other.result()
+        lines.write(last)
+        assert set(read.result().splitlines()) == {ours, theirs.decode().rstrip("\n"), last}
