@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import StringIO
+from threading import Event
 from typing import TextIO
 
 import pytest
@@ -182,16 +183,19 @@ def test_another_programs_line_stands_in_no_line_of_ours(lines: LogStream, pipe:
     """PID 1 prints on the same pipe; what is larger than a pipe takes at once may be cut by it."""
     ours, theirs, last = "o" * 150, b"t" * 150 + b"\n", "the last"
 
+    over = Event()
+
     def print_theirs() -> None:
-        for _ in range(2000):
+        while not over.is_set():
             os.write(pipe.writing.fileno(), theirs)
 
     with ThreadPoolExecutor(2) as pool:
         read = pool.submit(pipe.read_until, f"{last}\n")
+        other = pool.submit(print_theirs)
         with lines.batched():
-            other = pool.submit(print_theirs)
-            for _ in range(2000):
+            for _ in range(5000):
                 lines.write(ours)
-            other.result()
+        over.set()
+        other.result()
         lines.write(last)
         assert set(read.result().splitlines()) == {ours, theirs.decode().rstrip("\n"), last}
