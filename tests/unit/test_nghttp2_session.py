@@ -25,6 +25,7 @@ from tests.http2 import (
     PING,
     PREFACE,
     PRIORITY,
+    PSEUDO,
     PUSH,
     RESET,
     SETTINGS,
@@ -267,3 +268,23 @@ def test_a_body_in_crumbs_takes_no_more_room_than_its_bytes() -> None:
         finally:
             tracemalloc.stop()
     assert taken < 3 * size
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        ("application/grpc", "200"),
+        ("application/grpc+proto", "200"),
+        ("application/grpc;charset=utf-8", "200"),
+        ("application/grpc-web", "415"),
+        ("application/grpcweb+proto", "415"),
+        ("application/json", "415"),
+        ("", "415"),
+    ],
+)
+def test_what_is_not_grpc_is_told_so(content_type: str, status: str) -> None:
+    request = block(*PSEUDO, (":path", ENCRYPT), ("content-type", content_type))
+    with Line() as line:
+        line.feed(_HELLO + frame(HEADERS, END_HEADERS, 1, request) + frame(DATA, END_STREAM, 1, message(b"")))
+        streams, goodbyes = told(bytes(line.sent))
+    assert (streams[1].status, streams[1].ends, goodbyes) == (status, 1, [])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # Of these the server wants to know; lengths first, for most headers are none of them.
 PATH, METHOD, CONTENT_TYPE, TIMEOUT = b":path", b":method", b"content-type", b"grpc-timeout"
+GRPC: Final = b"application/grpc"
 NAME_SIZES: Final = frozenset(map(len, (PATH, METHOD, CONTENT_TYPE, TIMEOUT)))
 # Counted for each header as HTTP/2 does (RFC 9113, 6.5.2).
 HEADER_OVERHEAD: Final = 32
@@ -76,6 +77,11 @@ class Call:
     def _give_up(self, error: KleidiError) -> None:
         self._fault = self._fault or error
         self._body.clear()
+
+    @property
+    def is_grpc(self) -> bool:
+        """Of whatever message format: grpc-web, which is another protocol, is none of them."""
+        return self.content_type == GRPC or self.content_type.startswith((GRPC + b"+", GRPC + b";"))
 
     @property
     def failed(self) -> bool:

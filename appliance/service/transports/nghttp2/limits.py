@@ -54,7 +54,7 @@ def table() -> tuple[Limit, ...]:
         Limit(
             "calls that are reset, a second",
             RESETS_A_SECOND,
-            _CALM,
+            "a goodbye (GOAWAY, INTERNAL_ERROR)",
             f"{RESETS_AT_ONCE:,} at once: what all streams of an API server have, four times over",
         ),
         Limit(

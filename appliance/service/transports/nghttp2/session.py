@@ -183,7 +183,7 @@ class Session:
             self.refuse(call, Code.RESOURCE_EXHAUSTED, told)
         elif call.method != b"POST":
             self.reject(call, HTTPStatus.METHOD_NOT_ALLOWED)
-        elif not call.content_type.startswith(b"application/grpc"):
+        elif not call.is_grpc:
             self.reject(call, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         else:
             return False
