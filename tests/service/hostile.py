@@ -149,5 +149,6 @@ async def hostile(path: Path) -> AsyncIterator[Hostile]:
         yield peer
     finally:
         listening.cancel()
-        peer._writer.close()  # noqa: SLF001
+        # What it has still to say waits for a server that may not listen any more.
+        peer._writer.transport.abort()  # noqa: SLF001
         await asyncio.gather(listening, return_exceptions=True)
