@@ -36,6 +36,11 @@ class LogStream:
         else:
             self._batches.add(line, urgent=urgent)
 
+    def flush(self) -> None:
+        """Let what was written so far leave the process, unless the reader is too slow."""
+        if self._batches is not None:
+            self._batches.flush(_LAST_SECONDS)
+
     @contextlib.contextmanager
     def batched(self) -> Iterator[None]:
         """Write in batches inside of this; at its end nothing is left, unless the reader is too slow."""
@@ -79,12 +84,15 @@ class _Batches:
             return
         self._lines.append(line)
         if urgent:
-            self._idle.clear()
-            self._now.set()
-        if not self._some.is_set():
+            self.flush(_URGENT_SECONDS)
+        elif not self._some.is_set():
             self._some.set()
-        if urgent:
-            self._idle.wait(_URGENT_SECONDS)
+
+    def flush(self, seconds: float) -> None:
+        self._idle.clear()
+        self._now.set()
+        self._some.set()
+        self._idle.wait(seconds)
 
     def close(self) -> None:
         self._over = True

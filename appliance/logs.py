@@ -57,6 +57,9 @@ class _Lines(logging.Handler):
         self._stream = LogStream(stream, self._left_out)
         self.batched = self._stream.batched
 
+    def flush(self) -> None:
+        self._stream.flush()
+
     def emit(self, record: logging.LogRecord) -> None:
         traceback = _TRACEBACKS.formatException(record.exc_info) if record.exc_info else ""
         fields: Fields = getattr(record, "fields", _NONE)

@@ -33,6 +33,8 @@ class Journal:
 
     @property
     def text(self) -> str:
+        for handler in logs.log.handlers:
+            handler.flush()  # lines of a server may be late
         return self._stream.getvalue()
 
     def lines(self, **fields: object) -> list[dict[str, Any]]:

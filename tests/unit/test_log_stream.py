@@ -78,6 +78,18 @@ def test_an_urgent_line_is_out_when_it_was_written_and_all_before_it(
             assert pipe.read() == f"calm {turn}\nurgent {turn}\n"
 
 
+def test_a_flush_lets_out_what_was_written(
+    lines: LogStream, pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_stream, "_LAST_SECONDS", 60)
+    lines.flush()
+    with lines.batched():
+        for turn in range(50):
+            lines.write(f"line {turn}")
+            lines.flush()
+            assert pipe.read() == f"line {turn}\n"
+
+
 @pytest.mark.parametrize("ends_by", [None, ZeroDivisionError, SystemExit])
 def test_nothing_is_left_at_the_end(
     lines: LogStream, pipe: Pipe, ends_by: type[BaseException] | None
