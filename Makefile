@@ -14,6 +14,7 @@ drawing := $(venv)/drawing
 server := .cache/secretserver
 caller := .cache/benchclient
 reference := .cache/reference
+cases := .cache/h2spec
 protos := proto/kmsv2/api.proto proto/admin/admin.proto proto/etcd/kv.proto proto/storage/encrypted_object.proto
 generate = PATH="$(abspath $(bin)):$$PATH" python -m grpc_tools.protoc -I . $(protos) \
 	$(foreach kind,python grpc_python mypy mypy_grpc,--$(kind)_out=$(1)) && \
@@ -92,6 +93,10 @@ conformance: system age nss etcd etcdctl $(ready) $(server)  ## the API server's
 faults: system strace $(ready)  ## disturb every verb at every step, an hour or more; VERB=promote,slot HOW=kill narrow it
 	@$(bin)/python -m tests.faults $(if $(VERB),--verb '$(VERB)') $(if $(HOW),--how '$(HOW)')
 
+.PHONY: abuse
+abuse: system $(ready) $(cases)  ## attack the socket in every way there is, some minutes; TRANSPORT=grpcio takes the other
+	@$(bin)/python -m tests.abuse --h2spec $(cases) $(if $(TRANSPORT),--transport $(TRANSPORT))
+
 .PHONY: bench
 bench: system etcd cc $(ready) $(server) $(caller) $(reference) $(if $(WRITE),$(drawing))  ## measure beside a plugin in Go, some minutes; WHOLE=1, ONLY='kms boot' ROUNDS=9, WRITE=1
 	@KLEIDI_TEST_SECRETSERVER=$(server) $(bin)/python -m tests.bench $(if $(WHOLE),--whole) $(if $(WRITE),--write) $(if $(ROUNDS),--rounds '$(ROUNDS)') $(ONLY)
@@ -109,6 +114,10 @@ $(caller): $(wildcard tests/bench/client/*.go) tests/bench/client/go.mod tests/b
 $(reference): $(wildcard tests/bench/reference/*.go) tests/bench/reference/go.mod tests/bench/reference/go.sum | $(ready) cc
 	@mkdir -p $(@D)
 	@.ci/go-build tests/bench/reference '$(abspath $@)'
+
+$(cases): tests/abuse/cases/main.go tests/abuse/cases/go.mod tests/abuse/cases/go.sum | $(ready)
+	@mkdir -p $(@D)
+	@.ci/go-build tests/abuse/cases '$(abspath $@)'
 
 .PHONY: proto
 proto: $(ready)  ## generate the stubs from the .proto files, nghttp2's from its header

@@ -1,5 +1,6 @@
 """A real memory cgroup: what the kernel of a node does to a pod, with a limit, a peak and an OOM kill."""
 
+import contextlib
 import secrets
 import time
 from pathlib import Path
@@ -8,8 +9,17 @@ from typing import Self
 
 import pytest
 
+from appliance.manifests.description import Description
+from appliance.manifests.pod import static_pod
+from tests.install.texts import read
+
 _ROOT = Path("/sys/fs/cgroup")
 _PATIENCE_SECONDS = 10.0
+
+
+def limit_of_the_pod() -> int:
+    (container,) = read(static_pod(Description()))["spec"]["containers"]
+    return int(container["resources"]["limits"]["memory"].removesuffix("Mi")) << 20
 
 
 class MemoryGroup:
@@ -53,6 +63,11 @@ class MemoryGroup:
     @property
     def peak(self) -> int:
         return int(self._read("memory.max_usage_in_bytes" if self._version == 1 else "memory.peak"))
+
+    def forget_peak(self) -> None:
+        """From now on *peak* is of what follows; a kernel that cannot do that tells the highest of all."""
+        with contextlib.suppress(OSError):
+            self._write("memory.max_usage_in_bytes" if self._version == 1 else "memory.peak", 0)
 
     @property
     def kills(self) -> int:

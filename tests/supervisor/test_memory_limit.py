@@ -3,38 +3,28 @@
 import asyncio
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Self
 
 import grpc
 import pytest
 
 from appliance import hardening
-from appliance.manifests.description import Description
-from appliance.manifests.pod import static_pod
 from appliance.service import limits
 from proto.kmsv2 import api_pb2 as pb
-from tests.cgroup import MemoryGroup
+from tests.abuse.good import SEED, Good
+from tests.cgroup import MemoryGroup, limit_of_the_pod
 from tests.http2 import PREFACE
-from tests.install.texts import read
 from tests.rig import Appliance
-from tests.service.client import Client, connected
+from tests.service.client import connected
 from tests.service.hostile import Hostile, hostile
 
 _MIB = 1 << 20
-_SEED = b"thirty-two bytes of a seed, here"
 _ATTACK_SECONDS = 4.0
 _TURN_SECONDS = 0.5
 
 Attack = Callable[[Path], Coroutine[None, None, None]]
-
-
-def limit_of_the_pod() -> int:
-    (container,) = read(static_pod(Description()))["spec"]["containers"]
-    return int(container["resources"]["limits"]["memory"].removesuffix("Mi")) * _MIB
 
 
 @pytest.fixture(scope="module")
@@ -51,49 +41,6 @@ def appliance(group: MemoryGroup, tmp_path_factory: pytest.TempPathFactory) -> I
         appliance.start()
         appliance.wait_ready()
         yield appliance
-
-
-class Good:
-    """A caller that does what the API server does, all the time: Status, a call to seal and one to open."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.failures: list[str] = []
-        self.crowded_out = 0
-        self.seconds: list[float] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        with connected(self._path) as client:
-            while not self._ending.is_set():
-                try:
-                    self._once(client)
-                except grpc.RpcError as error:
-                    self._take(error)
-
-    def _take(self, error: grpc.RpcError) -> None:
-        # What a crowd of more than ten full connections at one moment brings about (docs/limits.md).
-        if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.CANCELLED:
-            self.crowded_out += 1
-        else:
-            self.failures.append(str(error))
-
-    def _once(self, client: Client) -> None:
-        begun = time.monotonic()
-        if client.status().healthz != "ok":
-            self.failures.append("not ok")
-        self.seconds.append(time.monotonic() - begun)
-        if client.open(client.encrypt(_SEED)) != _SEED:
-            self.failures.append("came back changed")
 
 
 def half_sent(connections: int, calls: int, size: int, metadata: int = 0) -> Attack:
@@ -170,7 +117,7 @@ def test_a_client_that_wants_much_gets_nobody_killed(
     used = f"memory at most {group.peak / _MIB:.0f} MiB so far"
     print(f"{used}, Status p99 {slow:.0f} ms, {good.crowded_out} crowded out")
     with connected(appliance.socket) as client:
-        assert client.open(client.encrypt(_SEED)) == _SEED
+        assert client.open(client.encrypt(SEED)) == SEED
     assert group.kills == 0
     assert appliance.pid("kms") == before
     # Of the limit a quarter is left: it counts the page cache and the sockets' buffers as well.
