@@ -75,7 +75,7 @@ check: $(ready)  ## formatting, lint, types, import rules, generated code, lock 
 
 # Of the volume not the audit log, which is cut and traced at every step, nor the odd files, a command each.
 .PHONY: quick
-quick: system age nss p11-kit $(ready)  ## the tests that take less than a minute together: core, contracts, volume
+quick: system age nss cc p11-kit $(ready)  ## the tests that take less than a minute together: core, contracts, volume
 	@$(pytest) tests/unit tests/contract tests/volume tests/nodes/test_merge.py tests/install/test_manifests.py \
 		tests/pkcs11/test_contract.py tests/pkcs11/test_ladder.py \
 		--ignore-glob='tests/volume/test_audit_*.py' --ignore=tests/volume/test_special_files.py

@@ -21,15 +21,23 @@ def load(name: str = NAME) -> C:
     """The library of that file name. Raises E-TRANSPORT-MISSING and E-TRANSPORT-OLD."""
     try:
         library = ffi.dlopen(name)
-        info = library.nghttp2_version(0)
     except OSError as error:
         raise KleidiError(faults.TRANSPORT_MISSING, str(error)) from None
-    except AttributeError:
-        raise KleidiError(faults.TRANSPORT_MISSING, f"{name} is not libnghttp2") from None
+    if not _has(library, "nghttp2_version"):
+        raise KleidiError(faults.TRANSPORT_MISSING, f"{name} is not libnghttp2")
+    info = library.nghttp2_version(0)
     version = ffi.string(info.version_str).decode()
     if info.version_num < _OLDEST:
         raise KleidiError(faults.TRANSPORT_OLD, f"{name} is {version}")
     for limit in _LIMITS:
-        if not hasattr(library, limit):
+        if not _has(library, limit):
             raise KleidiError(faults.TRANSPORT_OLD, f"{name} {version} has no {limit}")
     return library
+
+
+def _has(library: C, function: str) -> bool:
+    try:
+        getattr(library, function)
+    except ffi.error:  # no AttributeError, so that hasattr() would raise it
+        return False
+    return True
