@@ -32,6 +32,7 @@ from tests.http2 import (
 
 _AT_ONCE = 100
 _OPEN_CALL = frame(HEADERS, END_HEADERS, 1, headers(ENCRYPT)) + frame(DATA, 0, 1, message(b"", 60_000))
+_OVER = frame(HEADERS, END_HEADERS, 1, headers(ENCRYPT)) + reset(1)
 _TYPE_THAT_NOBODY_KNOWS = 0xEE
 
 
@@ -92,6 +93,10 @@ FLOODS: dict[str, Attack] = {
     "DATA in crumbs": flood(_same(frame(DATA, 0, 1, b"\0\1")), _OPEN_CALL),
     "DATA of padding": flood(_same(frame(DATA, PADDED, 1, b"\x09" + bytes(9))), _OPEN_CALL),
     "DATA behind the end": flood(_same(frame(DATA, END_STREAM, 1)), _OPEN_CALL),
+    "HEADERS of a stream that is over": flood(
+        _same(frame(HEADERS, END_HEADERS | END_STREAM, 1, headers(ENCRYPT))), _OVER
+    ),
+    "DATA of a stream that is over": flood(_same(frame(DATA, 0, 1, bytes(1000))), _OVER),
     "PRIORITY": flood(_priorities),
     "WINDOW_UPDATE by one": flood(_same(window(0, 1))),
     "GOAWAY": flood(_same(frame(GOAWAY, 0, 0, bytes(8)))),

@@ -7,7 +7,7 @@ from typing import Self
 
 import grpc
 
-from tests.service.client import Client, connected
+from tests.service.client import PATIENCE_SECONDS, Client, connected
 
 SEED = b"thirty-two bytes of a seed, here"
 
@@ -17,7 +17,7 @@ class Good:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._ending = threading.Event()
+        self._ending, self._served = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.failures: list[str] = []
         self.crowded_out = 0
@@ -53,6 +53,12 @@ class Good:
         self.seconds.append(time.monotonic() - begun)
         if client.open(client.encrypt(SEED)) != SEED:
             self.failures.append("came back changed")
+        self._served.set()
+
+    def wait(self) -> None:
+        """Until it is served once more."""
+        self._served.clear()
+        assert self._served.wait(PATIENCE_SECONDS), "the good caller is not served"
 
     @property
     def p99(self) -> float:
