@@ -114,7 +114,7 @@ def ours(root: Path, settings: Mapping[str, str], keys: int = 1) -> Iterator[Plu
         appliance.start()
         appliance.wait_ready(120)
         # What is there afterwards stays.
-        eventually(lambda: appliance.state("provision") == "EXITED", within=_START_SECONDS)
+        eventually(lambda: appliance.pid("provision") == 0, within=_START_SECONDS)
         server = appliance.pid("kms")
         others = tuple(pid for pid in appliance.processes() if pid != server)
         yield Plugin(appliance.socket, server, others, ciphertexts, place / "log")

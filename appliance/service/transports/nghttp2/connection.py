@@ -114,8 +114,12 @@ class Connection(asyncio.BufferedProtocol):
             self._session.answer(call, answer.SerializeToString())
 
     def _flush(self) -> None:
-        while not self._paused and (data := self._session.send(limits.SEND_BUFFER)):
-            self._transport.write(data)
+        more = True
+        while more and not self._paused:
+            data = self._session.send(limits.SEND_BUFFER)
+            if data:
+                self._transport.write(data)
+            more = len(data) >= limits.SEND_BUFFER
         if self._session.over:
             self._close()
 
