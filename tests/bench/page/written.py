@@ -17,6 +17,9 @@ that what else the machine does hits both. The reference (`tests/bench/reference
 of what ours does. **CPU** is what all threads of the server ran, a call; **sup.** the same of
 supervisord. All callers are grpc-go, as the API server's client is, with its deadline of three seconds a
 call, and each waits for its answer.
+
+What the aims miss, and why: [where a call goes](performance-calls.md) and
+[where a start goes](performance-start.md).
 """
 _SECTION = re.compile(r"<!-- (?P<name>[a-z]+) -->\n(?P<text>(?s:.*?))<!-- /(?P=name) -->\n")
 
