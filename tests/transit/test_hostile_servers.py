@@ -4,9 +4,11 @@ import gzip
 import json
 import socket
 import ssl
+import struct
 import threading
 import time
 import tracemalloc
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,9 +17,11 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
-from appliance.engines.transit import Access, TransitEngine
+from appliance.engines.transit import Access, TransitEngine, wire
 from appliance.engines.transit.held import Held, Taken
 from appliance.engines.transit.key import Version
+from appliance.engines.transit.names import Names
+from appliance.engines.transit.wire import Connection
 from appliance.faults import Fault
 from appliance.keys.engine import AwayError, EngineError, OffError
 from tests.transit import hostile
@@ -367,3 +371,21 @@ def test_neither_proxies_nor_other_clients_settings_are_read(
     with hostile.hostile(Authority(tmp_path / "theirs"), ok(good())) as server:
         engine = attacked(server.address)
         assert away(lambda: wrapped(engine)).fault is faults.TRANSIT_TLS
+
+
+def test_a_connection_that_was_reset_at_once_is_left_behind_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reset(_names: object, _until: float) -> socket.socket:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            ours = socket.create_connection(server.getsockname())
+            theirs, _ = server.accept()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+        return ours
+
+    monkeypatch.setattr(wire, "_connected", reset)
+    context, until = ssl.create_default_context(), time.monotonic() + 30
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with pytest.raises(OSError, match=r"not connected|reset"):
+            Connection.open("localhost", 1, Names("localhost", 1), context, "localhost", until)
+    assert [str(each.message) for each in told] == []

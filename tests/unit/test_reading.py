@@ -19,6 +19,7 @@ CONVERTED = "its owner turns it into regular.read"
 OPENED = {
     ("appliance/cli/ending.py", "os.open"): (1, "/dev/null"),
     ("appliance/given.py", "open"): (1, OPERATOR),
+    ("appliance/handed.py", "os.open"): (1, "a piece of memory without a name, by its descriptor"),
     ("appliance/volume/durable.py", "os.open"): (
         1,
         "a name of its own, in a directory that is open: exclusive",

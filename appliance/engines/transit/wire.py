@@ -93,6 +93,8 @@ class Connection:
         plain = _connected(names, until)
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # One that was reset already raises here: ssl would raise as well, and leave its own socket open.
+            plain.getpeername()
             plain.settimeout(left(until))  # of a handshake as a whole, unlike of what comes after it
             return cls(context.wrap_socket(plain, server_hostname=server_name), host, port)
         except BaseException:
