@@ -4,13 +4,16 @@ http.client bounds neither: a socket's timeout begins anew with each byte, and a
 each send and receive gets what is left of the call's time, and bytes are counted.
 """
 
+import errno
 import http.client
 import io
+import os
 import select
 import socket
 import ssl
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from appliance.engines.transit.names import Names
 
@@ -74,6 +77,17 @@ class _Bounded:
         self.plain.close()
 
 
+class _Tidy(ssl.SSLSocket):
+    """Closed where the other end went before the handshake: CPython raises there, and leaves it open."""
+
+    def getpeername(self) -> Any:  # noqa: ANN401  as socket has it
+        try:
+            return super().getpeername()
+        except OSError:
+            self.close()
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from None
+
+
 class Connection:
     """Open, and its server's certificate verified, ahead of the first byte of any request."""
 
@@ -93,9 +107,8 @@ class Connection:
         plain = _connected(names, until)
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # One that was reset already raises here: ssl would raise as well, and leave its own socket open.
-            plain.getpeername()
             plain.settimeout(left(until))  # of a handshake as a whole, unlike of what comes after it
+            context.sslsocket_class = _Tidy
             return cls(context.wrap_socket(plain, server_hostname=server_name), host, port)
         except BaseException:
             plain.close()
