@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from appliance import faults, hardening
@@ -26,6 +27,7 @@ from appliance.volume.commit import Committer, Done
 from appliance.volume.generations import AUDIT, LEDGER, VERIFIED, Volume
 from appliance.volume.ledger import Ledger
 from appliance.volume.opening import Opened, Storage
+from appliance.volume.slot import HeldSlot
 
 if TYPE_CHECKING:
     from appliance.backup.directory import Automatic
@@ -41,15 +43,27 @@ if TYPE_CHECKING:
 def storage(settings: Settings) -> Storage:
     return Storage(
         Volume(settings.volume_dir),
-        machine_slot(settings.slot, settings.seal_key),
+        machine_slot(settings.slot, settings.seal_key, settings),
         Anchor(settings.anchor),
         settings.expect_lineage,
+        partial(_recovery, settings.recovery) if settings.recovery else None,
     )
+
+
+def _recovery(recipient: str) -> HeldSlot:
+    from appliance.slots import recovery
+
+    return recovery.hold(recovery.KIND, recipient)
 
 
 def waiting_for(settings: Settings) -> Refusal | None:
     """Why there is nothing to open yet; None when there is."""
-    seen = observe(storage(settings), settings.provision, allow_unmounted=settings.allow_unmounted)
+    seen = observe(
+        storage(settings),
+        settings.provision,
+        allow_unmounted=settings.allow_unmounted,
+        backed_up=settings.backup_recipients is not None,
+    )
     refusal = why_not_sealed(plan(seen))
     if refusal is not None and refusal.fault is faults.PROVISIONING:
         return note.read(settings.memory_dir) or refusal

@@ -48,9 +48,8 @@ class Restorer:
             return self.committer.first(header, lambda: self._ours(ours), Change(self.verb, self.by, told))
 
     def _ours(self, payload: Payload) -> Payload:
-        """Under this node's own key, which is made if there is none."""
-        self.storage.custody.create()
-        return replace(payload, slots=(self.storage.custody.load().hold(),))
+        """Under this node's own slots: those of whoever made the bundle are not its business."""
+        return replace(payload, slots=self.storage.first_slots())
 
     def refuse(self, header: Header) -> None:
         """Raise KleidiError unless this volume may take a bundle of *header*."""

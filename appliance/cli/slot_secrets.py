@@ -34,6 +34,8 @@ def asked(
     passphrase: bool = True,
     identity: str = "",
     recipient: str = "",
+    kind: str = "",
+    pcrs: str = "",
 ) -> Asked:
     """What was given with the options; *passphrase* is whether one may be asked for at the terminal."""
 
@@ -45,6 +47,9 @@ def asked(
     return Asked(
         settings.volume_dir,
         settings.seal_key,
+        settings,
+        kind,
+        pcrs,
         key_file,
         ask if passphrase or passphrase_file else None,
         (lambda: read(identity, faults.SLOT_SECRET)) if identity else None,

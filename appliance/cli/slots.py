@@ -16,10 +16,10 @@ from appliance.documents import Document
 from appliance.faults import KleidiError
 from appliance.ops.slots import Act, Order, SlotChanges
 from appliance.settings import Settings, load
-from appliance.slots import KINDS
+from appliance.slots import KINDS, Asked
 from appliance.slots.listing import Row
 
-app = Verbs("Slots, the ways to open the seal: list, add, test, remove.")
+app = Verbs("Slots, the ways to open the seal: list, add, test, renew, remove.")
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="As `kleidi slot list` shows it.")]
 _NewName = Annotated[str, typer.Option("--name", help="What to call it; by default its kind.")]
@@ -31,6 +31,10 @@ _Kind = Annotated[
 ]
 _Recipient = Annotated[
     str, typer.Option("--recipient", help="For recovery: an age public key, age1…; its identity stays away.")
+]
+_Pcrs = Annotated[
+    str,
+    typer.Option("--pcrs", help="For tpm: only while these registers stay as they are, as 7 or 7,11."),
 ]
 _Force = Annotated[bool, typer.Option("--force", help="Although the appliance opens the volume with it.")]
 
@@ -50,7 +54,9 @@ class SlotList(Document):
 
 def _cells(row: Row) -> tuple[str, ...]:
     when = screen.day(row.tested) if row.tested else ""
-    tested = when or ("opens now" if row.configured else "never")
+    # What keeps a key elsewhere is not asked for a list.
+    now = row.configured and row.kind in KINDS and not KINDS[row.kind].escrow
+    tested = when or ("opens now" if now else "never")
     return (
         screen.safe(row.name),
         screen.safe(row.kind),
@@ -74,6 +80,7 @@ def add(
     passphrase_file: PassphraseFile = "",
     recipient: _Recipient = "",
     identity: IdentityFile = "",
+    pcrs: _Pcrs = "",
     dry_run: DryRun = False,
     output: Printed = Output.TEXT,
 ) -> None:
@@ -86,12 +93,20 @@ def add(
         passphrase_file=passphrase_file,
         identity=identity,
         recipient=recipient,
+        kind=kind,
+        pcrs=pcrs,
     )
-    new, secret = KINDS[kind].opening().add(given, called, dry_run=dry_run)
+    tell(_carry_out(settings, _made(Act.ADD, kind, given, called, dry_run)), output)
+
+
+def _made(act: Act, kind: str, given: Asked, name: str, dry_run: bool) -> Order:
+    """The order for a new slot, opened once by what it was made for where that is at hand."""
+    if given.pcrs and kind != "tpm":
+        raise KleidiError(faults.COMMAND_LINE, "--pcrs is for slots of kind tpm")
+    new, secret = KINDS[kind].opening().add(given, name, dry_run=dry_run)
     if secret is not None and secret.recall(new.values).wrapping_key != new.wrapping_key:
-        raise KleidiError(faults.SLOT_WRONG, called)
-    order = Order(Act.ADD, called, new=new, proved=secret is not None, dry_run=dry_run)
-    tell(_carry_out(settings, order), output)
+        raise KleidiError(faults.SLOT_WRONG, name)
+    return Order(act, name, new=new, proved=secret is not None, dry_run=dry_run)
 
 
 @app.command("test")
@@ -107,17 +122,40 @@ def prove(
     """Prove a slot with its secret, and write down that it was proved."""
     hardening.shut()
     settings = load()
-    row = next((row for row in slot_secrets.rows(settings) if row.name == name), None)
-    if row is None:
-        raise KleidiError(faults.SLOT_NO_SUCH, name)
-    if row.kind not in KINDS:
-        raise KleidiError(faults.SLOT_SECRET, f"this version knows no slot of kind {row.kind}")
+    row = _row(settings, name)
     given = slot_secrets.asked(
         settings, key_file=key_file, passphrase_file=passphrase_file, identity=identity
     )
     secret = KINDS[row.kind].opening().secret(given)
     key = secret.recall(row.values).wrapping_key
     tell(_carry_out(settings, Order(Act.TEST, name, key=key, dry_run=dry_run)), output)
+
+
+def _row(settings: Settings, name: str) -> Row:
+    row = next((row for row in slot_secrets.rows(settings) if row.name == name), None)
+    if row is None:
+        raise KleidiError(faults.SLOT_NO_SUCH, name)
+    if row.kind not in KINDS:
+        raise KleidiError(faults.SLOT_SECRET, f"this version knows no slot of kind {row.kind}")
+    return row
+
+
+@app.command()
+def renew(
+    name: _Name,
+    *,
+    pcrs: _Pcrs = "",
+    dry_run: DryRun = False,
+    output: Printed = Output.TEXT,
+) -> None:
+    """Make a slot anew with what keeps its key now, in one generation; by default for the same PCRs."""
+    hardening.shut()
+    settings = load()
+    row = _row(settings, name)
+    if not KINDS[row.kind].escrow:
+        raise KleidiError(faults.SLOT_SECRET, f"add another slot of kind {row.kind}, and remove {name}")
+    given = slot_secrets.asked(settings, kind=row.kind, pcrs=pcrs or row.values.get("pcrs", ""))
+    tell(_carry_out(settings, _made(Act.RENEW, row.kind, given, name, dry_run)), output)
 
 
 @app.command()

@@ -61,7 +61,7 @@ def _look(storage: Storage) -> tuple[Header | None, list[KleidiError]]:
     except KleidiError as error:
         found.append(error)
     try:
-        storage.custody.load()
+        storage.custody.demand()
     except KleidiError as error:
         found.append(error)
     return header, [*found, *(KleidiError(fault) for fault in warnings)]

@@ -1,5 +1,7 @@
 """`kleidi unseal`: opening by hand while the key file is lost."""
 
+from typing import Annotated
+
 import typer
 
 from appliance import faults, hardening
@@ -8,7 +10,24 @@ from appliance.cli.secrets import AskPassphrase, IdentityFile, PassphraseFile
 from appliance.cli.slot_secrets import KeyFileOption
 from appliance.faults import KleidiError
 from appliance.settings import load
-from appliance.slots import asked_for
+from appliance.slots import KINDS, asked_for
+
+_KEPT = [name for name, kind in KINDS.items() if kind.escrow]
+
+
+def _kept(name: str) -> str:
+    """One of those that need nothing handed over."""
+    if name not in _KEPT:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(_KEPT)}.")
+    return name
+
+
+_Escrow = Annotated[
+    str,
+    typer.Option(
+        "--kind", parser=_kept, metavar=f"[{'|'.join(_KEPT)}]", help="By what keeps a slot's key for us."
+    ),
+]
 
 
 def unseal(
@@ -17,6 +36,7 @@ def unseal(
     passphrase_file: PassphraseFile = "",
     identity: IdentityFile = "",
     key_file: KeyFileOption = None,
+    kind: _Escrow = "",
 ) -> None:
     """Open the seal by hand, for as long as the server runs; nothing of the secret is written anywhere."""
     from appliance.client import admin
@@ -29,6 +49,7 @@ def unseal(
         passphrase_file=passphrase_file,
         passphrase=passphrase,
         identity=identity,
+        kind=kind,
     )
     secret = asked_for(given).opening().secret(given)
     refusal = KleidiError(faults.SLOT_WRONG, f"there is no slot of kind {secret.kind}")

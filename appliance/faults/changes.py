@@ -151,6 +151,10 @@ SLOT_NAME = fault("E-SLOT-NAME", _R, Exit.REFUSED,
 SLOT_LAST = fault("E-SLOT-LAST", _R, Exit.REFUSED,
     "no tested slot would remain",
     "Add another one, or prove one of the others with `kleidi slot test`")
+SLOT_ALONE = fault("E-SLOT-ALONE", _R, Exit.REFUSED,
+    "this machine's chip would be the only way into the seal, and everything is lost with it",
+    "Add a second way first: `kleidi slot add --kind recovery` and `kleidi slot test`; for a first boot set "
+    "KLEIDI_RECOVERY, or KLEIDI_BACKUP_RECIPIENTS")
 SLOT_IN_USE = fault("E-SLOT-IN-USE", _R, Exit.REFUSED,
     "the appliance opens the volume with this slot, and would not come up by itself without it",
     "Put another slot's key file in place of the configured one first, or use --force with a --reason")

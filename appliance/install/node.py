@@ -20,7 +20,7 @@ from appliance.manifests.description import Description, Role
 from appliance.manifests.distribution import Distribution
 from appliance.volume import durable
 from appliance.volume.custody import Custody
-from appliance.volume.slot import KeyFileState
+from appliance.volume.slot import Presence
 
 _ROLE = re.compile(r"^[^#\n]*\bKLEIDI_PROVISION\b\W+(?:value\W+)?(auto|join)\b", re.MULTILINE)
 _PERMISSIONS = 0o7777
@@ -128,10 +128,10 @@ class Node:
     def _seal_key(self, described: Description) -> Iterator[Step]:
         secrets = self._at(described.secrets)
         custody = Custody("file", secrets / "seal.key")
-        match custody.look():
-            case KeyFileState.PRESENT:
+        match custody.look()[0]:
+            case Presence.PRESENT:
                 return
-            case KeyFileState.INVALID:
+            case Presence.INVALID:
                 custody.load()  # raises why
             case _:
                 pass

@@ -55,7 +55,8 @@ class Cluster:
         """Bring an empty volume its first generation. Takes the lock; a kill leaves it empty or sealed."""
         workshop = self.operations.workshop
         storage, lineage = workshop.storage, payload.keyset.lineage
-        seen = observe(storage, self.policy, allow_unmounted=self.allow_unmounted)
+        # The other nodes have the keys as well.
+        seen = observe(storage, self.policy, allow_unmounted=self.allow_unmounted, backed_up=True)
         steps_to_join(seen, storage.custody.used_for(), lineage)
         with memory.room(workshop.memory_dir) as scratch:
             prove(workshop.engines, scratch, payload.engines, payload.keyset)

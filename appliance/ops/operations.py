@@ -298,7 +298,11 @@ class Operations:
     def _demand_seal_key(self, current: Opened, command: Command) -> None:
         """What is written under a new key from now on must outlive the next start."""
         slots = current.payload.slots
-        why = self.workshop.storage.why_gone(slots) if slots and not command.force else ""
+        why = (
+            self.workshop.storage.custody.why_gone(slots, thorough=False)
+            if slots and not command.force
+            else ""
+        )
         if why:
             raise KleidiError(faults.KEY_WOULD_DIE, why)
 

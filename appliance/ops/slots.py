@@ -12,7 +12,7 @@ from appliance.ops.operations import Operations, Outcome
 from appliance.volume.commit import Change
 from appliance.volume.opening import Opened
 from appliance.volume.seal import unseal
-from appliance.volume.slot import HeldSlot
+from appliance.volume.slot import BOUND, HeldSlot
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
@@ -21,13 +21,14 @@ class Act(StrEnum):
     ADD = "add"
     TEST = "test"
     REMOVE = "remove"
+    RENEW = "renew"
 
 
 @dataclass(frozen=True)
 class Order:
     """What was asked for.
 
-    Add: *new*, *proved* when its key was derived from the secret a second time, from the public values alone.
+    Add and renew: *new*, *proved* when its key was derived a second time, from the public values alone.
     Test: *key* as derived from the secret just now. *force* removes what the appliance opens by itself with.
     """
 
@@ -58,6 +59,8 @@ class SlotChanges:
                 return self._test(current, order)
             case Act.REMOVE:
                 return self._remove(current, order)
+            case Act.RENEW:
+                return self._renew(current, order)
 
     def unsealed(self, current: Opened, kind: str, by: str) -> None:
         """Write down who opened it by hand. That this cannot be written is no reason to close it again."""
@@ -87,21 +90,35 @@ class SlotChanges:
         slots = tuple(self._marked(slot) if slot is found else slot for slot in current.payload.slots)
         return self._commit(current, slots, order, "opens the seal")
 
+    def _renew(self, current: Opened, order: Order) -> Outcome:
+        """The same slot, made anew, in one generation."""
+        found = _find(current, order.name)
+        if order.new is None or order.new.kind != found.kind:
+            raise KleidiError(faults.SLOT_NAME, f"{order.name} is of kind {found.kind}")
+        new = replace(order.new, values={**order.new.values, "name": order.name})
+        new = self._marked(new) if order.proved else new
+        slots = tuple(new if slot is found else slot for slot in current.payload.slots)
+        if not any(tested(slot) for slot in slots):
+            raise KleidiError(faults.SLOT_LAST, order.name)
+        return self._commit(current, slots, order, "is made anew")
+
     def _remove(self, current: Opened, order: Order) -> Outcome:
-        """Never the last one that was tested, whatever the force."""
+        """Never the last one that was tested, nor the last one of another machine, whatever the force."""
         found = _find(current, order.name)
         left = tuple(slot for slot in current.payload.slots if slot is not found)
         custody = self.operations.workshop.storage.custody
         try:
             key = custody.load()
+            by_itself = next((slot for slot in current.payload.slots if key.fits(slot)), None)
+            needed = found is by_itself
         except KleidiError:
             # A key file that is away for a while is no reason to take its slot away.
             by_itself, needed = None, found.kind == custody.kind
-        else:
-            by_itself = next((slot for slot in current.payload.slots if key.fits(slot)), None)
-            needed = found is by_itself
-        if not any(tested(slot) or slot is by_itself for slot in left):
+        usable = [slot for slot in left if tested(slot) or slot is by_itself]
+        if not usable:
             raise KleidiError(faults.SLOT_LAST, order.name)
+        if all(slot.kind in BOUND for slot in usable):
+            raise KleidiError(faults.SLOT_ALONE, order.name)
         if needed and not order.force:
             raise KleidiError(faults.SLOT_IN_USE, order.name)
         return self._commit(current, left, order, "is gone")
@@ -117,8 +134,8 @@ class SlotChanges:
         told: dict[str, object] = {"slot": order.name, "reason": order.reason}
         if order.force:
             told["force"] = True
-        # A slot that was taken away must not open the generations before.
-        change = Change(f"slot-{order.act}", order.by, told, purges=order.act is Act.REMOVE)
+        # A slot that was taken away, or made anew, must not open the generations before.
+        change = Change(f"slot-{order.act}", order.by, told, purges=order.act in (Act.REMOVE, Act.RENEW))
         done = self.operations.committer.commit(current, replace(current.payload, slots=slots), change)
         return Outcome(done.opened, primary, (sentence, *done.said))
 

@@ -46,7 +46,7 @@ class Provisioner:
             with self._storage.volume.lock():
                 # Once more under the lock: somebody else may have been faster.
                 steps = self._steps()
-                return self._again() if steps == (Step.VERIFY,) else self._first(steps)
+                return self._again() if steps == (Step.VERIFY,) else self._first()
         except KleidiError:
             # A running server has the lock, or the volume is read-only now: what is sealed can be opened.
             if not sealed:
@@ -61,18 +61,17 @@ class Provisioner:
         return Done(replace(opened, warnings=tuple(dict.fromkeys((*opened.warnings, *warnings)))))
 
     def _steps(self) -> Plan:
-        seen = observe(self._storage, self.policy, allow_unmounted=self.allow_unmounted)
+        backed_up = bool(self.committer.before)
+        seen = observe(self._storage, self.policy, allow_unmounted=self.allow_unmounted, backed_up=backed_up)
         steps = plan(seen)
         if isinstance(steps, Refusal):
             raise KleidiError(steps.fault, steps.detail)
         return steps
 
-    def _first(self, steps: Plan) -> Done:
+    def _first(self) -> Done:
         """Make a key, and commit it. Nothing is read again behind that: an error would tell of a failure."""
         self._storage.sweep()
-        if Step.CREATE_SEAL_KEY in steps:
-            self._storage.custody.create()
-        slot = self._storage.custody.load().hold()
+        slots = self._storage.first_slots()
         with memory.room(self.committer.memory_dir) as scratch:
             maker = self.committer.engines[self.engine]
             made = maker.make(scratch, EngineState(), secrets.token_hex(16))
@@ -82,5 +81,5 @@ class Provisioner:
         keyset = KeySet(lineage, (key,), skipped=tuple(range(1, version)))
         engines = {self.engine: made.state}
         change = Change(PROVISION, self.by, made={"key_id": keyset.primary.id, "keyset": keyset.hash})
-        done = self.committer.first(Header(lineage, 1), lambda: Payload(keyset, engines, (slot,)), change)
+        done = self.committer.first(Header(lineage, 1), lambda: Payload(keyset, engines, slots), change)
         return replace(done, born=True)

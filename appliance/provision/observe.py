@@ -7,22 +7,37 @@ from appliance.faults import KleidiError
 from appliance.provision.plan import Observation, Plan, Refusal, Step
 from appliance.provision.policy import Policy
 from appliance.volume.anchor import Memory
-from appliance.volume.generations import Survey
+from appliance.volume.generations import Survey, VolumeState
 from appliance.volume.opening import Storage
+from appliance.volume.slot import BOUND, Presence
 
 
-def observe(storage: Storage, policy: Policy, *, allow_unmounted: bool) -> Observation:
+def observe(
+    storage: Storage, policy: Policy, *, allow_unmounted: bool, backed_up: bool = False
+) -> Observation:
+    """*backed_up* is whether a first generation would come back without this machine."""
     remembered, readable = _anchor(storage)
+    survey = _survey(storage)
+    presence, trouble = _seal_key(storage, survey)
     return Observation(
         policy=policy,
-        survey=_survey(storage),
-        seal_key=storage.custody.look(),
+        survey=survey,
+        seal_key=presence,
         seal_key_used=storage.custody.used(),
         remembered=remembered,
         anchor_readable=readable,
         expected_lineage=storage.expected_lineage,
         allow_unmounted=allow_unmounted,
+        seal_key_trouble=Refusal(trouble.fault, trouble.detail) if trouble else None,
+        alone=storage.custody.kind in BOUND and storage.beside is None and not backed_up,
     )
+
+
+def _seal_key(storage: Storage, survey: Survey) -> tuple[Presence, KleidiError | None]:
+    """A chip or a server is asked only where a slot may have to be made."""
+    if survey.state is VolumeState.SEALED:
+        return Presence.PRESENT, None
+    return storage.custody.look()
 
 
 def _survey(storage: Storage) -> Survey:

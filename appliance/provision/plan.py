@@ -8,7 +8,7 @@ from appliance.faults import Fault
 from appliance.provision.policy import Policy
 from appliance.volume.anchor import Memory
 from appliance.volume.generations import UNFIT, Survey, VolumeState
-from appliance.volume.slot import KeyFileState
+from appliance.volume.slot import Presence
 
 
 class Step(StrEnum):
@@ -20,26 +20,32 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True)
-class Observation:
-    """Everything that the decision rests on."""
-
-    policy: Policy
-    survey: Survey
-    seal_key: KeyFileState
-    seal_key_used: bool = False
-    remembered: Memory | None = None
-    anchor_readable: bool = True
-    expected_lineage: str | None = None
-    allow_unmounted: bool = False
-
-
-@dataclass(frozen=True)
 class Refusal:
     fault: Fault
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class Observation:
+    """Everything that the decision rests on."""
+
+    policy: Policy
+    survey: Survey
+    seal_key: Presence
+    seal_key_used: bool = False
+    remembered: Memory | None = None
+    anchor_readable: bool = True
+    expected_lineage: str | None = None
+    allow_unmounted: bool = False
+    # What it is that keeps a slot from being made, where more is known than that it is not there.
+    seal_key_trouble: Refusal | None = None
+    # Whether the first generation would open by this machine's own chip and by nothing else.
+    alone: bool = False
+
+
 Plan = tuple[Step, ...]
+
+_NO_SLOT = {Presence.INVALID: faults.SEAL_KEY_INVALID, Presence.ABSENT: faults.SEAL_KEY_UNWRITABLE}
 
 
 def plan(seen: Observation) -> Plan | Refusal:
@@ -51,7 +57,9 @@ def plan(seen: Observation) -> Plan | Refusal:
     for fault in (_evidence(seen), _policy(seen), _unfit(seen)):
         if fault is not None:
             return Refusal(fault)
-    if seen.seal_key is KeyFileState.PRESENT:
+    if fault := _NO_SLOT.get(seen.seal_key):
+        return seen.seal_key_trouble or Refusal(fault)
+    if seen.seal_key is Presence.PRESENT:
         return (Step.MAKE_FIRST_GENERATION, Step.VERIFY)
     return (Step.CREATE_SEAL_KEY, Step.MAKE_FIRST_GENERATION, Step.VERIFY)
 
@@ -81,7 +89,4 @@ def _unfit(seen: Observation) -> Fault | None:
         return faults.VOLUME_NOT_MOUNTED
     if not seen.survey.writable:
         return faults.VOLUME_READ_ONLY
-    return {
-        KeyFileState.INVALID: faults.SEAL_KEY_INVALID,
-        KeyFileState.ABSENT: faults.SEAL_KEY_UNWRITABLE,
-    }.get(seen.seal_key)
+    return faults.SLOT_ALONE if seen.alone else None

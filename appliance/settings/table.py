@@ -65,12 +65,17 @@ class _Own(BaseSettings):
     seal_key_file: AbsolutePath | None = Field(
         None,
         description="The seal key, 32 random bytes, for slot `file`; made at first boot if it can be. "
-        "Default: /etc/kleidi/seal.key.",
+        "Every slot but `volume` keeps the mark of use beside it. Default: /etc/kleidi/seal.key.",
     )
     anchor_file: AbsolutePath | None = Field(
         None,
         description="Where lineage and generation are remembered outside the volume. "
-        "Default: anchor.json beside the seal key of slot `file`; none for slot `volume`.",
+        "Default: anchor.json beside the seal key; none for slot `volume`.",
+    )
+    recovery: str | None = Field(
+        None,
+        description="An age public key (age1…): a first generation opens by its identity as well, as a slot "
+        "`recovery`.",
     )
     expect_lineage: str | None = Field(
         None, description="The only lineage to serve, where no anchor can be written."
@@ -173,6 +178,14 @@ class _Own(BaseSettings):
             raise ValueError("a lineage is 12 hexadecimal digits")
         return value
 
+    @field_validator("recovery")
+    @classmethod
+    def _is_recipient(cls, value: str | None) -> str | None:
+        found = cls._are_recipients(value)
+        if found and " " in found:
+            raise ValueError("give one age public key")
+        return found
+
     @field_validator("backup_recipients")
     @classmethod
     def _are_recipients(cls, value: str | None) -> str | None:
@@ -189,7 +202,7 @@ class _Own(BaseSettings):
         """Settings that are each fine and cannot hold together; every line names the settings."""
         if self.slot == "volume" and self.seal_key_file is not None:
             raise ValueError("KLEIDI_SEAL_KEY_FILE contradicts KLEIDI_SLOT=volume: its key is on the volume")
-        if self.slot == "file" and self.seal_key.is_relative_to(self.volume_dir):
+        if self.slot != "volume" and self.seal_key.is_relative_to(self.volume_dir):
             raise ValueError(
                 "KLEIDI_SEAL_KEY_FILE must not be on the volume that it opens (KLEIDI_VOLUME_DIR)"
             )
@@ -254,7 +267,7 @@ class _Own(BaseSettings):
     @property
     def anchor(self) -> Path | None:
         """Where the anchor is; None where nothing is remembered outside the volume."""
-        if self.anchor_file is None and self.slot == "file":
+        if self.anchor_file is None and self.slot != "volume":
             return self.seal_key.with_name("anchor.json")
         return self.anchor_file
 
@@ -277,4 +290,8 @@ class Settings(TransitSettings, _Own):
             raise ValueError("KLEIDI_ENGINE=transit needs KLEIDI_TRANSIT_ADDRESSES")
         if self.engine == "pkcs11" and self.pkcs11_module is None:
             raise ValueError("KLEIDI_ENGINE=pkcs11 needs a KLEIDI_PKCS11_MODULE")
+        if self.slot == "transit" and not self.transit_addresses:
+            raise ValueError("KLEIDI_SLOT=transit needs KLEIDI_TRANSIT_ADDRESSES")
+        if self.slot == "hsm" and self.pkcs11_module is None:
+            raise ValueError("KLEIDI_SLOT=hsm needs a KLEIDI_PKCS11_MODULE")
         return self

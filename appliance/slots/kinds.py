@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from appliance import faults
 from appliance.faults import KleidiError
 from appliance.volume.custody import Custody
 from appliance.volume.slot import HeldSlot, MachineSlot
+
+if TYPE_CHECKING:
+    from appliance.slots.escrow import Escrow
 
 
 @dataclass(frozen=True, repr=False)
@@ -21,10 +24,15 @@ class Asked:
     """What somebody gave to open a slot or to make one: a kind calls for its own secret, and for no other.
 
     *volume* and *seal_key* are where the settings have them. *passphrase* asks twice when it is to be made.
+    Of the *settings* a kind whose key something else keeps reads those whose names begin with its own.
     """
 
     volume: Path
     seal_key: Path
+    settings: object = None
+    # The kind, where it is all that has to be given; for a TPM the registers that must not change.
+    kind: str = ""
+    pcrs: str = ""
     key_file: Path | None = None
     passphrase: Callable[[bool], str] | None = None
     identity: Callable[[], str] | None = None
@@ -54,14 +62,18 @@ class Opening(Protocol):
 
 @dataclass(frozen=True)
 class Kind:
-    """*given*: whether it was asked for. *by_itself*: a machine opens with it, so KLEIDI_SLOT may name it."""
+    """*given*: whether it was asked for. *by_itself*: a machine opens with it, so KLEIDI_SLOT may name it.
+
+    *escrow*: something else keeps its key, so that nothing has to be handed over.
+    """
 
     name: str
     about: str
     opening: Callable[[], Opening]
     given: Callable[[Asked], bool]
-    # From where the settings have the seal key.
-    by_itself: Callable[[Path], MachineSlot] | None = None
+    # From where the settings have the seal key, and the settings.
+    by_itself: Callable[[Path, object], MachineSlot] | None = None
+    escrow: bool = False
 
 
 def _key_file(kind: str) -> Opening:
@@ -82,20 +94,41 @@ def _recovery() -> Opening:
     return recovery.Opening()
 
 
+def _escrow(name: str, about: str, keeper: "Callable[[Asked], Escrow]", *, try_seconds: float) -> Kind:
+    """A kind whose key something else keeps. Asked every minute whether it is there."""
+
+    def opening() -> Opening:
+        from appliance.slots import escrow
+
+        return escrow.Opening(keeper)
+
+    def by_itself(seal_key: Path, settings: object) -> MachineSlot:
+        from appliance.slots.escrow import EscrowSlot
+
+        asked = Asked(seal_key.parent, seal_key, settings)
+        return EscrowSlot(name, seal_key, lambda: keeper(asked), 60, try_seconds)
+
+    return Kind(name, about, opening, lambda asked: asked.kind == name, by_itself, escrow=True)
+
+
+def _file(kind: str) -> Callable[[Path, object], MachineSlot]:
+    return lambda seal_key, _settings: Custody(kind, seal_key)
+
+
 _ALL = (
     Kind(
         "file",
         "outside the volume",
         partial(_key_file, "file"),
         lambda asked: asked.key_file is not None,
-        partial(Custody, "file"),
+        _file("file"),
     ),
     Kind(
         "volume",
         "beside the seal, which protects nothing and is for demos",
         partial(_key_file, "volume"),
         lambda _asked: False,
-        partial(Custody, "volume"),
+        _file("volume"),
     ),
     Kind("passphrase", "a person's", _passphrase, lambda asked: asked.passphrase is not None),
     Kind("recovery", "an age identity in a safe", _recovery, lambda asked: asked.identity is not None),
@@ -104,12 +137,12 @@ KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
 BY_ITSELF = tuple(kind for kind in _ALL if kind.by_itself)
 
 
-def machine_slot(name: str, seal_key: Path) -> MachineSlot:
+def machine_slot(name: str, seal_key: Path, settings: object = None) -> MachineSlot:
     """The slot that KLEIDI_SLOT names."""
     by_itself = KINDS[name].by_itself
     if by_itself is None:
         raise AssertionError(f"{name} opens nothing by itself")
-    return by_itself(seal_key)
+    return by_itself(seal_key, settings)
 
 
 def asked_for(asked: Asked) -> Kind:
@@ -117,6 +150,6 @@ def asked_for(asked: Asked) -> Kind:
     found = [kind for kind in _ALL if kind.given(asked)]
     if len(found) != 1:
         which = ", not ".join(kind.name for kind in found) or "nothing was given"
-        options = "--passphrase-file, --passphrase, --identity or --key-file"
+        options = "--passphrase-file, --passphrase, --identity, --key-file or --kind"
         raise KleidiError(faults.COMMAND_LINE, f"give one of {options}: {which}")
     return found[0]

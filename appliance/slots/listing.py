@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from appliance.faults import KleidiError
 from appliance.volume.opening import Storage
-from appliance.volume.slot import MachineSecret, Slot
+from appliance.volume.slot import Slot
 
 # Of one file only: what wraps that file's key.
 _WRAPPED = ("nonce", "wrapped")
@@ -26,26 +25,15 @@ class Row:
 def rows(storage: Storage) -> list[Row]:
     """Raises KleidiError when there is no seal to read."""
     header = storage.header(storage.sealed())
-    try:
-        key = storage.custody.load()
-    except KleidiError:
-        key = None
-    return [_row(slot, header.context, key) for slot in header.slots]
+    return [_row(slot, storage.custody.opens_with(slot, header.context)) for slot in header.slots]
 
 
-def _row(slot: Slot, context: bytes, key: MachineSecret | None) -> Row:
+def _row(slot: Slot, configured: bool) -> Row:
     tested = slot.values.get("tested", "")
     return Row(
         slot.values.get("name", slot.kind),
         slot.kind,
         {name: value for name, value in slot.values.items() if name not in _WRAPPED},
         int(tested) if tested.isdigit() else 0,
-        key is not None and _opens(key, slot, context),
+        configured,
     )
-
-
-def _opens(key: MachineSecret, slot: Slot, context: bytes) -> bool:
-    try:
-        return slot.kind == key.kind and key.unwrap(slot, context) is not None
-    except (KeyError, TypeError, ValueError):
-        return False

@@ -1,64 +1,49 @@
 """Who keeps the seal key: a file of 32 bytes, beside it a mark that it was used, and what that protects.
 
-Two kinds of slot so far: `file`, a key file somewhere else, and `volume`, a key file
-on the volume itself, which hides nothing and is for demos.
+Two kinds of slot: `file`, a key file somewhere else, and `volume`, a key file on the volume itself, which
+hides nothing and is for demos.
 """
 
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from appliance import faults, regular
 from appliance.faults import KleidiError
 from appliance.volume import durable
+from appliance.volume.mark import Marked
 from appliance.volume.mounts import mount_of
-from appliance.volume.slot import KEY_SIZE, KeyFileState, SlotKey
-
-_MARK_SIZE = 64  # bytes: a lineage and a line break
+from appliance.volume.slot import KEY_SIZE, HeldSlot, Presence, Slot, SlotKey
 
 
 @dataclass(frozen=True)
-class Custody:
+class Custody(Marked):
     """A MachineSlot: the key file at *path*."""
 
     kind: str
     path: Path
 
-    @property
-    def _mark(self) -> Path:
-        return self.path.with_name(self.path.name + ".used")
+    # A file costs nothing to look at, and a disk that was taken away is to be known soon.
+    look_seconds: ClassVar[float] = 2
+    try_seconds: ClassVar[float] = 2
 
-    def look(self) -> KeyFileState:
+    def look(self) -> tuple[Presence, KleidiError | None]:
         try:
             self.load()
         except KleidiError as error:
             if error.fault is not faults.SEAL_KEY_MISSING:
-                return KeyFileState.INVALID
-            creatable = os.access(self.path.parent, os.W_OK | os.X_OK)
-            return KeyFileState.CREATABLE if creatable else KeyFileState.ABSENT
-        return KeyFileState.PRESENT
-
-    def used(self) -> bool:
-        """Whether a volume was ever sealed with this key. A mark that cannot be looked at counts."""
-        try:
-            self._mark.stat()
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return True
-
-    def used_for(self) -> str:
-        """The lineage that the mark names; empty when it names none."""
-        try:
-            return regular.read(self._mark, _MARK_SIZE, follow=True).decode().strip()
-        except (OSError, ValueError):
-            return ""
+                return Presence.INVALID, error
+            if os.access(self.path.parent, os.W_OK | os.X_OK):
+                return Presence.CREATABLE, None
+            return Presence.ABSENT, KleidiError(faults.SEAL_KEY_UNWRITABLE, str(self.path.parent))
+        return Presence.PRESENT, None
 
     def create(self) -> None:
         """Make a new key; an old one is never replaced."""
-        if self.look() in (KeyFileState.PRESENT, KeyFileState.INVALID):
+        if self.look()[0] in (Presence.PRESENT, Presence.INVALID):
             self.load()  # raises for what is no key, and might be one that an operator still needs
             return
         with durable.translated_as(faults.SEAL_KEY_UNWRITABLE):
@@ -75,11 +60,23 @@ class Custody:
             raise KleidiError(faults.SEAL_KEY_INVALID, f"{self.path} holds {len(secret)} bytes")
         return SlotKey(self.kind, secret)
 
-    def mark_used(self, lineage: str) -> None:
-        if not self.used():
-            durable.write(self._mark, f"{lineage}\n".encode(), 0o444)
+    def demand(self) -> None:
+        self.load()
 
-    def protection(self, volume: Path) -> str:
+    def opens_with(self, slot: Slot, context: bytes) -> bool:
+        try:
+            return slot.kind == self.kind and self.load().unwrap(slot, context) is not None
+        except (KleidiError, KeyError, TypeError, ValueError):
+            return False
+
+    def why_gone(self, slots: Sequence[HeldSlot], *, thorough: bool) -> str:  # noqa: ARG002  it always is
+        try:
+            key = self.load()
+        except KleidiError as error:
+            return error.brief
+        return "" if any(key.fits(slot) for slot in slots) else KleidiError(faults.SEAL_KEY_WRONG).brief
+
+    def protection(self, volume: Path, slots: Sequence[Slot] = ()) -> str:  # noqa: ARG002
         """How far the key is from what it opens, as it is and not as it was meant."""
         if self.kind == "volume" or self.path.parent.resolve() == volume.resolve():
             return "none"

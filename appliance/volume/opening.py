@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,6 +55,14 @@ class Storage:
     custody: MachineSlot
     anchor: Anchor
     expected_lineage: str | None = None
+    # Makes what is to open a first generation beside this machine's own slot.
+    beside: Callable[[], HeldSlot] | None = None
+
+    def first_slots(self) -> tuple[HeldSlot, ...]:
+        """The slots of a first generation. The machine's own key is made if there is none."""
+        self.custody.create()
+        own = self.custody.load().hold()
+        return (own, self.beside()) if self.beside else (own,)
 
     def header(self, survey: Survey) -> Header:
         """The newest generation's header, not yet proved."""
@@ -70,24 +78,17 @@ class Storage:
     def open(self, others: Sequence[Unwrapper] = ()) -> Opened:
         """Unseal the newest generation. Never falls back to an older one: it may lack the newest key.
 
-        *others* are tried as well, behind the seal key, and do without it when it is gone.
+        *others* are tried first: they are in memory, where the seal key may be a server that is away. They
+        do without it when it is gone.
         """
         survey = self.sealed()
         sealed = self.volume.read(survey.newest)
-        header, content = unseal(sealed, [*self._seal_key(others), *others])
+        header, content = unseal(sealed, [*others, *self._seal_key(others)])
         payload = Payload.from_bytes(content)
         if header.generation != survey.newest or header.lineage != payload.keyset.lineage:
             raise KleidiError(faults.SEAL_CORRUPT, "its name, header and payload differ")
         opened = Opened(header, payload, self.protection(header), digest=digest(sealed))
         return replace(opened, warnings=(*self.recognise(header, opened), *self._held_against_log(payload)))
-
-    def why_gone(self, slots: Sequence[HeldSlot]) -> str:
-        """Why the seal key would not open what *slots* are kept of; empty when it would."""
-        try:
-            key = self.custody.load()
-        except KleidiError as error:
-            return error.brief
-        return "" if any(key.fits(slot) for slot in slots) else KleidiError(faults.SEAL_KEY_WRONG).brief
 
     def _held_against_log(self, payload: Payload) -> tuple[Fault, ...]:
         """What the seal remembers of the audit log must still be in it."""
@@ -232,12 +233,12 @@ class Storage:
             return []
 
     def protection(self, header: Header) -> str:
-        """How far the seal key is: "none", "memory", "same-disk" or "other-disk"; empty when unknown."""
+        """What stands between the volume and its keys, as the weakest slot has it; empty when unknown."""
         # Whatever else is configured: a key on the volume opens it for whoever has the volume.
         if any(slot.kind == "volume" for slot in header.slots):
             return "none"
         try:
-            return self.custody.protection(self.volume.path)
+            return self.custody.protection(self.volume.path, header.slots)
         except OSError:
             return ""  # the seal key's directory is gone with it
 

@@ -15,6 +15,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -69,7 +70,8 @@ def read_header(data: bytes) -> Header:
 def unseal(data: bytes, keys: Sequence[Unwrapper]) -> tuple[Header, bytes]:
     """Open a sealed file with whichever of *keys* fits.
 
-    Raises KleidiError: E-SEAL-NEWER, E-SEAL-CORRUPT or E-SEAL-KEY-WRONG.
+    Raises KleidiError: E-SEAL-NEWER, E-SEAL-CORRUPT or E-SEAL-KEY-WRONG; where one of *keys* could not tell,
+    its reason, once all were tried.
     """
     number, header, front, sealed = _split(data)
     data_key = _data_key(header, keys)
@@ -84,16 +86,21 @@ def unseal(data: bytes, keys: Sequence[Unwrapper]) -> tuple[Header, bytes]:
 
 
 def _data_key(header: Header, keys: Sequence[Unwrapper]) -> bytes:
-    for slot in header.slots:
-        for key in keys:
-            if slot.kind != key.kind:
-                continue
-            try:
-                data_key = key.unwrap(slot, header.context)
-            except (KeyError, TypeError, ValueError) as error:
-                raise KleidiError(faults.SEAL_CORRUPT, f"a slot of kind {slot.kind}") from error
-            if data_key is not None:
-                return data_key
+    untold: KleidiError | None = None
+    for slot, key in product(header.slots, keys):
+        if slot.kind != key.kind:
+            continue
+        try:
+            data_key = key.unwrap(slot, header.context)
+        except KleidiError as error:
+            untold = untold or error
+            continue
+        except (KeyError, TypeError, ValueError) as error:
+            raise KleidiError(faults.SEAL_CORRUPT, f"a slot of kind {slot.kind}") from error
+        if data_key is not None:
+            return data_key
+    if untold is not None:
+        raise untold
     kinds = ", ".join(slot.kind for slot in header.slots) or "none"
     raise KleidiError(faults.SEAL_KEY_WRONG, f"the file's slots: {kinds}")
 

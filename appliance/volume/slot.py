@@ -1,7 +1,7 @@
 """Slots: each wraps the one data key of a sealed file, so any one of them opens it (as in LUKS)."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +12,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from appliance.faults import KleidiError
+
 KEY_SIZE = 32
+# Kinds that are gone for good with the machine: never the only way in.
+BOUND = frozenset({"tpm"})
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,16 @@ class Unwrapper(Protocol):
     @property
     def kind(self) -> str: ...
 
-    def unwrap(self, slot: Slot, context: bytes) -> bytes | None: ...
+    def unwrap(self, slot: Slot, context: bytes) -> bytes | None:
+        """The data key; None when it is another's slot. Raises KleidiError for what keeps it from telling."""
+        ...
 
 
-class KeyFileState(StrEnum):
-    """What can be told of a seal key without using it."""
+class Presence(StrEnum):
+    """What can be told of what a machine opens with, without using it."""
 
     ABSENT = "absent"
-    CREATABLE = "creatable"  # absent, and its directory can be written
+    CREATABLE = "creatable"  # absent, and can be made
     PRESENT = "present"
     INVALID = "invalid"
 
@@ -110,7 +116,7 @@ class SlotKey:
 
 
 class MachineSecret(Unwrapper, Protocol):
-    """What a machine opens its own slot with."""
+    """What a machine opens its own slot with. All of it may wait, and raise the kind's own KleidiError."""
 
     def hold(self) -> HeldSlot:
         """A new slot for this secret."""
@@ -122,18 +128,31 @@ class MachineSecret(Unwrapper, Protocol):
 
 
 class MachineSlot(Protocol):
-    """The port of what a machine opens by itself at every boot. The first is a key file (custody.py)."""
+    """The port of what a machine opens by itself at every boot: a key file (custody.py), or what keeps one.
+
+    Only who says so waits for a chip, a server or a device.
+    """
 
     @property
     def kind(self) -> str: ...
 
     @property
-    def path(self) -> Path | None:
-        """The file that it writes, where a crash may leave something beside it; None when it writes none."""
+    def path(self) -> Path:
+        """What its files' names begin with: a crash may leave something beside it."""
         ...
 
-    def look(self) -> KeyFileState:
-        """Whether it is there, touching nothing."""
+    @property
+    def look_seconds(self) -> float:
+        """How often to look whether the next start would find it."""
+        ...
+
+    @property
+    def try_seconds(self) -> float:
+        """How often to open a slot with it for that, rather than only to look."""
+        ...
+
+    def look(self) -> tuple[Presence, KleidiError | None]:
+        """Whether it is there, and what keeps a slot from being made; touching nothing. May wait."""
         ...
 
     def used(self) -> bool:
@@ -152,10 +171,25 @@ class MachineSlot(Protocol):
         """Make it; what is there is never replaced. Raises E-SEAL-KEY-UNWRITABLE."""
         ...
 
-    def load(self) -> MachineSecret:
-        """What opens. Raises E-SEAL-KEY-MISSING or E-SEAL-KEY-INVALID."""
+    def demand(self) -> None:
+        """Raises the KleidiError of one that surely cannot open anything. Does not wait."""
         ...
 
-    def protection(self, volume: Path) -> str:
-        """How far it is from the *volume*: none, same-disk, other-disk or memory. Raises OSError."""
+    def load(self) -> MachineSecret:
+        """What opens. Raises E-SEAL-KEY-MISSING, E-SEAL-KEY-INVALID, or the kind's own. Does not wait."""
+        ...
+
+    def opens_with(self, slot: Slot, context: bytes) -> bool:
+        """Whether it opens by that one, as far as can be told. Does not wait."""
+        ...
+
+    def why_gone(self, slots: Sequence[HeldSlot], *, thorough: bool) -> str:
+        """Why it would open none of *slots* at the next start; empty when it would. May wait.
+
+        *thorough* opens one; otherwise it only looks.
+        """
+        ...
+
+    def protection(self, volume: Path, slots: Sequence[Slot]) -> str:
+        """What stands between the *volume* and its keys: a word. Raises OSError."""
         ...

@@ -875,14 +875,14 @@ class ChangeSlotRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     verb: _builtins.str
-    """add, test or remove."""
+    """add, test, renew or remove."""
     name: _builtins.str
     kind: _builtins.str
-    """Add only."""
+    """Add and renew."""
     wrapping_key: _builtins.bytes
-    """Add and test: the key derived from its secret, which itself never comes here."""
+    """Add, renew and test: the key derived from its secret, which itself never comes here."""
     proved: _builtins.bool
-    """Add only: whether the secret was at hand to prove it."""
+    """Add and renew: whether the secret was at hand to prove it."""
     force: _builtins.bool
     """Remove only: although the appliance opens the volume with it."""
     reason: _builtins.str

@@ -10,7 +10,7 @@ from appliance.provision.plan import Observation, Refusal, Step, plan
 from appliance.provision.policy import Policy
 from appliance.volume.anchor import Memory
 from appliance.volume.generations import Survey, VolumeState
-from appliance.volume.slot import KeyFileState
+from appliance.volume.slot import Presence
 
 REMEMBERED = Memory("0123456789ab", 3)
 SURVEYS = [
@@ -22,7 +22,7 @@ EVERY = [
     for values in itertools.product(
         Policy,
         SURVEYS,
-        KeyFileState,
+        Presence,
         [False, True],
         [None, REMEMBERED],
         [False, True],
@@ -30,9 +30,7 @@ EVERY = [
         [False, True],
     )
 ]
-FRESH = Observation(
-    Policy.AUTO, Survey(VolumeState.EMPTY, mounted=True, writable=True), KeyFileState.CREATABLE
-)
+FRESH = Observation(Policy.AUTO, Survey(VolumeState.EMPTY, mounted=True, writable=True), Presence.CREATABLE)
 
 
 def evidence(seen: Observation) -> bool:
@@ -64,9 +62,9 @@ def test_a_first_key_is_made_whenever_nothing_speaks_against_it() -> None:
     for seen in EVERY:
         if seen.policy is Policy.AUTO and not evidence(seen) and lasts(seen):
             steps = plan(seen)
-            if seen.seal_key is KeyFileState.PRESENT:
+            if seen.seal_key is Presence.PRESENT:
                 assert steps == (Step.MAKE_FIRST_GENERATION, Step.VERIFY)
-            elif seen.seal_key is KeyFileState.CREATABLE:
+            elif seen.seal_key is Presence.CREATABLE:
                 assert steps == (Step.CREATE_SEAL_KEY, Step.MAKE_FIRST_GENERATION, Step.VERIFY)
             else:
                 assert isinstance(steps, Refusal), seen
@@ -88,7 +86,7 @@ def test_a_seal_key_is_made_only_for_a_first_generation() -> None:
     for seen in EVERY:
         steps = plan(seen)
         if not isinstance(steps, Refusal) and Step.CREATE_SEAL_KEY in steps:
-            assert seen.seal_key is KeyFileState.CREATABLE
+            assert seen.seal_key is Presence.CREATABLE
             assert steps.index(Step.CREATE_SEAL_KEY) < steps.index(Step.MAKE_FIRST_GENERATION)
 
 
@@ -114,15 +112,15 @@ def changed(**fields: object) -> Observation:
         (changed(remembered=REMEMBERED, policy=Policy.NEVER), faults.VOLUME_EMPTIED),
         (changed(remembered=REMEMBERED, policy=Policy.JOIN), faults.VOLUME_EMPTIED),
         (changed(anchor_readable=False), faults.ANCHOR_UNREADABLE),
-        (changed(seal_key_used=True, seal_key=KeyFileState.PRESENT), faults.SEAL_KEY_USED),
+        (changed(seal_key_used=True, seal_key=Presence.PRESENT), faults.SEAL_KEY_USED),
         (changed(expected_lineage="0123456789ab"), faults.VOLUME_EMPTIED),
         (changed(expected_lineage="0123456789ab", policy=Policy.JOIN), faults.AWAITING_JOIN),
         (changed(policy=Policy.NEVER), faults.VOLUME_EMPTY),
         (changed(policy=Policy.JOIN), faults.AWAITING_JOIN),
         (changed(survey=Survey(VolumeState.EMPTY, writable=True)), faults.VOLUME_NOT_MOUNTED),
         (changed(survey=Survey(VolumeState.EMPTY, mounted=True)), faults.VOLUME_READ_ONLY),
-        (changed(seal_key=KeyFileState.INVALID), faults.SEAL_KEY_INVALID),
-        (changed(seal_key=KeyFileState.ABSENT), faults.SEAL_KEY_UNWRITABLE),
+        (changed(seal_key=Presence.INVALID), faults.SEAL_KEY_INVALID),
+        (changed(seal_key=Presence.ABSENT), faults.SEAL_KEY_UNWRITABLE),
     ],
 )
 def test_says_precisely_what_is_in_the_way(seen: Observation, fault: Fault) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from appliance import faults
 from appliance.volume.custody import Custody
-from appliance.volume.slot import KeyFileState
+from appliance.volume.slot import Presence
 from tests.volume.house import House, refused
 
 
@@ -20,13 +20,13 @@ def custody(house: House) -> Custody:
 
 
 def test_is_missing_at_first(custody: Custody) -> None:
-    assert custody.look() is KeyFileState.CREATABLE
+    assert custody.look()[0] is Presence.CREATABLE
     assert refused(custody.load) is faults.SEAL_KEY_MISSING
 
 
 def test_a_missing_directory_is_not_one_to_make_a_key_in(house: House) -> None:
     custody = Custody("file", house.etc / "missing" / "seal.key")
-    assert custody.look() is KeyFileState.ABSENT
+    assert custody.look()[0] is Presence.ABSENT
     assert refused(custody.create) is faults.SEAL_KEY_UNWRITABLE
 
 
@@ -35,13 +35,13 @@ def test_a_directory_that_may_not_be_written_is_not_one_either(
 ) -> None:
     open_house.etc.chmod(0o555)
     custody = Custody("file", open_house.seal_key)
-    assert as_nobody(custody.look) is KeyFileState.ABSENT
+    assert as_nobody(custody.look) is Presence.ABSENT
     assert as_nobody(lambda: refused(custody.create).id) == faults.SEAL_KEY_UNWRITABLE.id
 
 
 def test_is_made_for_its_owner_alone(custody: Custody) -> None:
     custody.create()
-    assert custody.look() is KeyFileState.PRESENT
+    assert custody.look()[0] is Presence.PRESENT
     assert custody.path.stat().st_mode & 0o777 == 0o400
     assert len(custody.load().secret) == 32
     assert [path.name for path in custody.path.parent.iterdir()] == ["seal.key"]
@@ -73,7 +73,7 @@ RAW = secrets.token_bytes(32)
 )
 def test_what_is_not_32_bytes_is_no_key_and_is_left_alone(custody: Custody, content: bytes) -> None:
     custody.path.write_bytes(content)
-    assert custody.look() is KeyFileState.INVALID
+    assert custody.look()[0] is Presence.INVALID
     assert refused(custody.load) is faults.SEAL_KEY_INVALID
     assert refused(custody.create) is faults.SEAL_KEY_INVALID
     assert custody.path.read_bytes() == content
@@ -86,7 +86,7 @@ def test_32_bytes_that_end_in_a_newline_are_a_key(custody: Custody) -> None:
 
 def test_a_directory_in_its_place_is_no_key(custody: Custody) -> None:
     custody.path.mkdir()
-    assert custody.look() is KeyFileState.INVALID
+    assert custody.look()[0] is Presence.INVALID
     assert refused(custody.create) is faults.SEAL_KEY_INVALID
 
 
@@ -96,7 +96,7 @@ def test_one_that_may_not_be_read_is_not_absent(
     custody = Custody("file", open_house.seal_key)
     custody.path.write_bytes(RAW)
     custody.path.chmod(0o000)
-    assert as_nobody(custody.look) is KeyFileState.INVALID
+    assert as_nobody(custody.look) is Presence.INVALID
 
 
 def test_the_mark_is_set_once_and_says_for_which_lineage(custody: Custody) -> None:

@@ -15,7 +15,7 @@ from appliance.provision import note
 from appliance.volume import memory
 from appliance.volume.custody import Custody
 from appliance.volume.ledger import Ledger
-from appliance.volume.slot import KeyFileState
+from appliance.volume.slot import Presence
 from softhsm import SoftHsmError, directory
 from tests.volume.house import KLEIDI, LINEAGE, PAYLOAD, House, refused
 
@@ -44,7 +44,7 @@ def odd(request: pytest.FixtureRequest) -> Make:
 def test_a_seal_key(house: House, odd: Make) -> None:
     custody = Custody("file", house.seal_key)
     odd(custody.path)
-    assert custody.look() is KeyFileState.INVALID
+    assert custody.look()[0] is Presence.INVALID
     assert refused(custody.load) is faults.SEAL_KEY_INVALID
 
 

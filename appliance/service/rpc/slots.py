@@ -78,7 +78,7 @@ def _order(request: pb.ChangeSlotRequest, by: str) -> Order:
     return Order(
         act,
         request.name,
-        new=_held(request.kind, request.values, key) if act is Act.ADD else None,
+        new=_held(request.kind, request.values, key) if act in (Act.ADD, Act.RENEW) else None,
         proved=request.proved,
         key=_key(key) if act is Act.TEST else b"",
         force=request.force,
