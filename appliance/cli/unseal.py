@@ -23,7 +23,7 @@ def _kept(name: str) -> str:
 
 
 _Escrow = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--kind", parser=_kept, metavar=f"[{'|'.join(_KEPT)}]", help="By what keeps a slot's key for us."
     ),
@@ -36,7 +36,7 @@ def unseal(
     passphrase_file: PassphraseFile = "",
     identity: IdentityFile = "",
     key_file: KeyFileOption = None,
-    kind: _Escrow = "",
+    kind: _Escrow = None,
 ) -> None:
     """Open the seal by hand, for as long as the server runs; nothing of the secret is written anywhere."""
     from appliance.client import admin
@@ -49,7 +49,7 @@ def unseal(
         passphrase_file=passphrase_file,
         passphrase=passphrase,
         identity=identity,
-        kind=kind,
+        kind=kind or "",
     )
     secret = asked_for(given).opening().secret(given)
     refusal = KleidiError(faults.SLOT_WRONG, f"there is no slot of kind {secret.kind}")

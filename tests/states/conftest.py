@@ -20,8 +20,9 @@ NOBODY = 65534
 
 @pytest.fixture(autouse=True)
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("server", "seal_key_watch", "volume_watch"):
+    for room in ("server", "volume_watch"):
         monkeypatch.setattr(f"appliance.service.{room}._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("appliance.volume.custody.Custody.look_seconds", 0.05)
 
 
 @pytest.fixture

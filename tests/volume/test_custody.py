@@ -35,7 +35,7 @@ def test_a_directory_that_may_not_be_written_is_not_one_either(
 ) -> None:
     open_house.etc.chmod(0o555)
     custody = Custody("file", open_house.seal_key)
-    assert as_nobody(custody.look) is Presence.ABSENT
+    assert as_nobody(custody.look)[0] is Presence.ABSENT
     assert as_nobody(lambda: refused(custody.create).id) == faults.SEAL_KEY_UNWRITABLE.id
 
 
@@ -96,7 +96,7 @@ def test_one_that_may_not_be_read_is_not_absent(
     custody = Custody("file", open_house.seal_key)
     custody.path.write_bytes(RAW)
     custody.path.chmod(0o000)
-    assert as_nobody(custody.look) is Presence.INVALID
+    assert as_nobody(custody.look)[0] is Presence.INVALID
 
 
 def test_the_mark_is_set_once_and_says_for_which_lineage(custody: Custody) -> None:
