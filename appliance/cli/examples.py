@@ -47,6 +47,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "kleidi slot add --kind passphrase --name vault",
     ),
     "slot test": ("kleidi slot test passphrase", "kleidi slot test recovery --identity identity.txt"),
+    "slot renew": ("kleidi slot renew tpm", "kleidi slot renew tpm --pcrs 7"),
     "slot remove": (
         "kleidi slot remove passphrase --dry-run",
         "kleidi slot remove passphrase --reason 'handed over'",

@@ -49,19 +49,28 @@ class SlotList(Document):
     slots: Annotated[list[Row], "in the order in which the seal holds them"]
 
     def to_text(self, columns: int = screen.ENDLESS) -> str:
-        return "\n".join(screen.table(("SLOT", "KIND", "TESTED", "USE"), map(_cells, self.slots), columns))
+        kept = any(row.configured and _kept(row) for row in self.slots)
+        cells = (_cells(row, spoilt=kept and row.kind in _KEY_FILES) for row in self.slots)
+        return "\n".join(screen.table(("SLOT", "KIND", "TESTED", "USE"), cells, columns))
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+_KEY_FILES = ("file", "volume")
+
+
+def _kept(row: Row) -> bool:
+    return row.kind in KINDS and KINDS[row.kind].escrow
+
+
+def _cells(row: Row, *, spoilt: bool) -> tuple[str, ...]:
+    """*spoilt*: whoever has its file needs no other slot, whatever that one asks for."""
     when = screen.day(row.tested) if row.tested else ""
     # What keeps a key elsewhere is not asked for a list.
-    now = row.configured and row.kind in KINDS and not KINDS[row.kind].escrow
-    tested = when or ("opens now" if now else "never")
+    tested = when or ("opens now" if row.configured and not _kept(row) else "never")
     return (
         screen.safe(row.name),
         screen.safe(row.kind),
         tested,
-        "the configured one" if row.configured else "",
+        "the configured one" if row.configured else "opens it without the configured one" if spoilt else "",
     )
 
 

@@ -17,6 +17,10 @@ _PROTECTION = {
     "same-disk": "same-disk (the seal key is on the volume's disk, outside the volume)",
     "other-disk": "other-disk (the seal key is on another filesystem than the volume)",
     "memory": "memory (the seal key is in memory only)",
+    "tpm": "tpm (the volume opens on this machine alone, for whoever starts it)",
+    "tpm+pcrs": "tpm+pcrs (the volume opens on this machine alone, and as it was measured)",
+    "remote": "remote (the volume opens while a server lets it)",
+    "hsm": "hsm (the volume opens with a hardware module)",
 }
 _USED_FROM = {
     "copy": "used from copies in memory",
@@ -181,7 +185,11 @@ class Report(Document):
     lineage: Annotated[str, "what all generations of this cluster's keys have in common"] = ""
     keyset: Annotated[str, "a short hash over all keys and their states, to compare nodes"] = ""
     generation: Annotated[int, "of the sealed volume"] = 0
-    protection: Annotated[str, "where the seal key is: none, same-disk, other-disk or memory"] = ""
+    protection: Annotated[
+        str,
+        "where the key file is, while one opens it: none, same-disk, other-disk, memory; otherwise what has "
+        "to be there: tpm, tpm+pcrs, remote or hsm",
+    ] = ""
     keys: Annotated[list[KeyRow], "oldest first; empty while nothing is open"] = field(default_factory=list)
     backup: Annotated[BackupRow | None, "the backup verified last; null when none ever was"] = None
     reasons: Annotated[list[Reason], "all that there are, worst first"] = field(default_factory=list)

@@ -29,8 +29,9 @@ KEY_ID_MISMATCH = fault("E-KEY-ID-MISMATCH", _R, Exit.REFUSED,
     "the key id typed is not the key's",
     "Copy it from `kleidi key list`; destroying cannot be undone")
 KEY_WOULD_DIE = fault("E-KEY-WOULD-DIE", _R, Exit.REFUSED,
-    "what a new key encrypts would be lost at the next start: the seal key does not open the volume",
-    "Put the key file back, or make one with `kleidi slot add`; --force with a --reason goes on all the same")
+    "what a new key encrypts would be lost at the next start: the configured slot does not open the volume",
+    "Bring back what opened it, or make another way with `kleidi slot add`; --force with a --reason goes on "
+    "all the same")
 KEY_TOO_EARLY = fault("E-KEY-TOO-EARLY", _R, Exit.REFUSED,
     "the key was not disabled for long enough, by the wall clock and by the time served since",
     "Wait; enable it again if somebody misses it")
@@ -168,6 +169,6 @@ SLOT_MEMORY = fault("E-SLOT-MEMORY", _R, Exit.REFUSED,
     "there is too little memory to derive a key from the passphrase, and the kernel would end the process",
     "Give the pod some MiB more, or run it elsewhere")
 SEAL_KEY_GONE = fault("E-SEAL-KEY-GONE", _A, Exit.DEGRADED,
-    "the configured seal key does not open the volume any more; the next start would stay sealed",
-    "Put the key file back, or make a new one with `kleidi slot add --kind file`")
+    "the configured slot does not open the volume any more; the next start would stay sealed",
+    "Bring back what the line names, or make a new way with `kleidi slot add`, as --kind file")
 # fmt: on

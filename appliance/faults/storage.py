@@ -93,8 +93,9 @@ SEAL_KEY_UNWRITABLE = fault("E-SEAL-KEY-UNWRITABLE", _W, Exit.REFUSED,
     "there is no seal key and none can be written",
     "Make its directory writable, or put 32 random bytes there")
 SEAL_KEY_WRONG = fault("E-SEAL-KEY-WRONG", _W, Exit.WRONG_KEY,
-    "the seal key does not open this volume",
-    "Put the key file that belongs to this volume in place")
+    "no slot of this volume opens with what this machine has",
+    "Bring back what belongs to this volume (its key file, TPM, server or device), or open it by hand with "
+    "`kleidi unseal`")
 SEAL_KEY_USED = fault("E-SEAL-KEY-USED", _X, Exit.REFUSED,
     "the volume is empty, but its seal key was used before",
     "Mount the right volume or restore a backup; for a new cluster use a new seal key")
