@@ -40,8 +40,8 @@ setup: $(ready)  ## make .venv from the lock files
 system:  ## install what only apt has: libsofthsm2, libnghttp2, and python3-venv where it is missing
 	@PYTHON='$(PYTHON)' .ci/packages venv softhsm nghttp2
 
-.PHONY: strace etcd etcdctl age shells nss cc p11-kit
-strace etcd etcdctl age shells nss cc p11-kit:
+.PHONY: strace etcd etcdctl age shells nss cc p11-kit swtpm tpm2-tools
+strace etcd etcdctl age shells nss cc p11-kit swtpm tpm2-tools:
 	@.ci/packages $@
 
 $(ready): requirements-dev.lock pyproject.toml
@@ -81,8 +81,12 @@ quick: system age nss cc p11-kit $(ready)  ## the tests that take less than a mi
 		--ignore-glob='tests/volume/test_audit_*.py' --ignore=tests/volume/test_special_files.py
 
 .PHONY: test
-test: system strace age shells nss cc p11-kit $(ready)  ## every test but conformance and container-test
+test: system strace age shells nss cc p11-kit swtpm $(ready)  ## every test but conformance and container-test
 	@$(pytest) tests --ignore=tests/conformance --ignore=tests/container
+
+.PHONY: interop
+interop: system swtpm tpm2-tools $(ready)  ## what we sealed to a TPM is opened by the stock tools
+	@$(pytest) tests/tpm -m interop
 
 .PHONY: conformance
 conformance: system age nss etcd etcdctl $(ready) $(server)  ## the API server's own code against the appliance; TRANSPORT=grpcio
