@@ -20,3 +20,4 @@ from appliance.faults.changes import *
 from appliance.faults.surroundings import *
 from appliance.faults.transit import *
 from appliance.faults.pkcs11 import *
+from appliance.faults.tpm import *

@@ -77,6 +77,10 @@ class _Own(BaseSettings):
         description="An age public key (age1…): a first generation opens by its identity as well, as a slot "
         "`recovery`.",
     )
+    tpm: SocketPath = Field(
+        Path("/dev/tpmrm0"),
+        description="The TPM 2.0 of slot `tpm`: its device, or a Unix socket that takes its commands.",
+    )
     expect_lineage: str | None = Field(
         None, description="The only lineage to serve, where no anchor can be written."
     )

@@ -86,9 +86,9 @@ class Chip:
         with self.talk() as exchange:
             return sealed.unseal(exchange, made, numbers)
 
-    def extend(self, number: int) -> None:
+    def extend(self, number: int, digest: bytes = b"") -> None:
         with self.talk() as exchange:
-            extend(exchange, number)
+            extend(exchange, number, digest)
 
     def clear(self) -> None:
         """What firmware does on an owner's order: another seed, so other keys."""
@@ -154,8 +154,9 @@ def create_primary(exchange: Exchange, template: bytes, sensitive: bytes = sized
     return ordered(exchange, Command.CREATE_PRIMARY, (OWNER,), parameters).number(4)
 
 
-def extend(exchange: Exchange, number: int) -> None:
-    ordered(exchange, _EXTEND, (number,), u32(1) + u16(0x0B) + os.urandom(32))
+def extend(exchange: Exchange, number: int, digest: bytes = b"") -> None:
+    """As firmware does with what it is about to run; by default something that was never run before."""
+    ordered(exchange, _EXTEND, (number,), u32(1) + u16(0x0B) + (digest or os.urandom(32)))
 
 
 def flush(exchange: Exchange, handle: int) -> None:
