@@ -7,6 +7,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "etcdctl get /registry --prefix -w json | kleidi usage --from-etcdctl - -o json >usage.json",
     ),
     "hsm check": ("kleidi hsm check", "kleidi hsm check -o json"),
+    "tpm show": ("kleidi tpm show", "kleidi tpm show -o json"),
     "version": ("kleidi version", "kleidi version -o json"),
     "audit verify": ("kleidi audit verify", "kleidi audit verify -o json"),
     "audit tail": ("kleidi audit tail", "kleidi audit tail -n 100 -o json"),

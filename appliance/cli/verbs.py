@@ -20,6 +20,7 @@ from appliance.cli import (
     serve,
     slots,
     status,
+    tpm,
     transit,
     unseal,
     usage,
@@ -51,6 +52,7 @@ app.command(panel=LOOK)(status.status)
 app.command(panel=LOOK)(usage.usage)
 app.add_typer(audit.app, name="audit", rich_help_panel=LOOK)
 app.add_typer(hsm.app, name="hsm", rich_help_panel=LOOK)
+app.add_typer(tpm.app, name="tpm", rich_help_panel=LOOK)
 app.command(panel=LOOK)(version.version)
 app.add_typer(keys.app, name="key", rich_help_panel=KEYS)
 app.add_typer(backups.app, name="backup", rich_help_panel=KEYS)

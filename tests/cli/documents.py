@@ -14,6 +14,7 @@ from appliance.cli.audit import Tail, Verification
 from appliance.cli.ending import Refused
 from appliance.cli.nodes import Invitation
 from appliance.cli.slots import SlotList
+from appliance.cli.tpm import Shown
 from appliance.cli.transit import TransitCheck, TransitRotated
 from appliance.cli.version import Version
 from appliance.client.keys import KeyCheck, KeyList
@@ -35,6 +36,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     Invitation,
     Known,
     Checked,
+    Shown,
     Verification,
     Tail,
     TransitCheck,

@@ -22,6 +22,7 @@ SOFTHSM = "Only its engine knows softhsm"
 ANY_MODULE = "Only its engine knows the room for any PKCS#11 module"
 NO_SOFTHSM = "Any PKCS#11 module needs nothing of SoftHSM"
 ENGINE = "Only the assembly knows the engines"
+TPM = "Only its slot knows the TPM"
 HTTP = "Only Transit calls out by HTTP"
 TLS = "Only who meets a certificate knows TLS"
 GRPC = "Only the ends of a wire speak gRPC"
@@ -46,6 +47,8 @@ BREACHES = [
     ("softhsm/pkcs11/module.py", "softhsm.errors", {NO_SOFTHSM}),
     ("appliance/engines/pkcs11/engine.py", "softhsm.module", {NO_SOFTHSM}),
     ("appliance/cli/keys.py", "appliance.engines", {ENGINE}),
+    ("appliance/cli/keys.py", "appliance.tpm.sealed", {TPM}),
+    ("appliance/tpm/wire.py", "appliance.faults", {ONE_WAY}),
     ("appliance/cli/keys.py", "http.client", {HTTP}),
     ("appliance/cli/keys.py", "ssl", {TLS}),
     ("appliance/cli/keys.py", "grpc", {GRPC}),
