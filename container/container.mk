@@ -57,5 +57,5 @@ down:  ## stop and remove that container (NAME=kleidi); its volumes, and so its 
 	@echo 'removed the container $(NAME); its keys are in the volumes $(NAME)-volume and $(NAME)-etc'
 
 .PHONY: container-test
-container-test: system etcd $(ready) $(server) image  ## the image in its pod: start, stop, kill, upgrade, whatever goes wrong
+container-test: system etcd swtpm $(ready) $(server) image  ## the image in its pod: start, stop, kill, upgrade, whatever goes wrong
 	@KLEIDI_TEST_SECRETSERVER=$(server) KLEIDI_TEST_IMAGE='$(IMAGE)' $(pytest) tests/container

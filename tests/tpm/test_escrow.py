@@ -113,7 +113,7 @@ def test_nothing_is_there(tmp_path: Path) -> None:
 
 
 def test_it_may_not_be_opened(chip: Chip) -> None:
-    chip.path.chmod(0o600)
+    chip.path.chmod(0)
     with as_nobody():
         found, detail = fault_of(TpmEscrow(chip.path).ready)
     assert found is faults.TPM_FORBIDDEN

@@ -81,7 +81,7 @@ def test_an_answer_that_does_not_come_to_its_end(chip: Chip, size: int) -> None:
 
 
 def test_who_may_not_open_a_socket(chip: Chip) -> None:
-    chip.path.chmod(0o600)
+    chip.path.chmod(0)
     with as_nobody():
         error = asked(chip.path)
     assert error.trouble is Trouble.FORBIDDEN
@@ -90,7 +90,7 @@ def test_who_may_not_open_a_socket(chip: Chip) -> None:
 
 def test_who_is_not_in_the_group_of_a_device(chip: Chip) -> None:
     with relay.device(chip) as path:
-        path.chmod(0o600)
+        path.chmod(0)
         with as_nobody():
             error = asked(path)
         assert error.trouble is Trouble.FORBIDDEN
