@@ -22,6 +22,8 @@ SECONDS: Final = 10.0
 # Send the same bytes again.
 _AGAIN: Final = (Code.RETRY, Code.YIELDED, Code.TESTING)
 _FIRST_WAIT, _MOST_TIMES = 0.02, 10
+# Who asks again and again leaves no more than one.
+_LEFT_BEHIND: Final[dict[Path, threading.Thread]] = {}
 _SILENT: Final = "it does not answer in time"
 
 
@@ -120,6 +122,9 @@ class _Device:
     """Its descriptor belongs to the thread that is in the kernel with it; left behind, that one closes it."""
 
     def __init__(self, path: Path) -> None:
+        if (before := _LEFT_BEHIND.get(path)) and before.is_alive():
+            raise TpmError(Trouble.BUSY, f"{_SILENT}, nor the time before")
+        self._path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY)
         self._lock = threading.Lock()
         self._inside = self._left = False
@@ -131,6 +136,7 @@ class _Device:
         thread.start()
         thread.join(seconds)
         if not came:
+            _LEFT_BEHIND[self._path] = thread
             raise TpmError(Trouble.BUSY, _SILENT)
         if isinstance(came[0], Exception):
             raise came[0]

@@ -1,7 +1,9 @@
 """Whatever keeps a TPM from opening is told by what to do about it."""
 
+import errno
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -110,16 +112,25 @@ def as_nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_a_group_of_devices_that_forbids_it(chip: Chip, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a container, see tests/container; this is what the kernel says there."""
-
-    def forbidden(*_: object, **__: object) -> int:
-        raise PermissionError(1, "Operation not permitted")
+@pytest.mark.parametrize(
+    ("number", "trouble"),
+    [
+        # In a container it is the kernel itself that says so: tests/container/test_tpm.py.
+        (errno.EPERM, Trouble.FORBIDDEN),
+        (errno.EBUSY, Trouble.BUSY),
+        (errno.ENODEV, Trouble.MISSING),
+        (errno.EIO, Trouble.MISSING),
+    ],
+)
+def test_what_the_kernel_says_of_a_device(
+    chip: Chip, monkeypatch: pytest.MonkeyPatch, number: int, trouble: Trouble
+) -> None:
+    def refuses(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
 
     with relay.device(chip) as path:
-        monkeypatch.setattr("appliance.tpm.device.os.open", forbidden)
-        error = asked(path)
-    assert (error.trouble, error.detail) == (Trouble.FORBIDDEN, "the container may not open devices")
+        monkeypatch.setattr("appliance.tpm.device.os.open", refuses)
+        assert asked(path).trouble is trouble
 
 
 def test_an_owner_with_a_password(chip: Chip) -> None:
@@ -204,6 +215,15 @@ def test_a_device_works_like_a_socket(chip: Chip) -> None:
 def test_a_device_that_hangs_is_left_behind(chip: Chip) -> None:
     with relay.device(chip, silent=True) as path:
         assert asked(path, 0.2).trouble is Trouble.BUSY
+        left = [thread for thread in threading.enumerate() if thread.name == "tpm"]
+        assert len(left) == 1
+        for _ in range(3):
+            assert asked(path).trouble is Trouble.BUSY
+        assert [thread for thread in threading.enumerate() if thread.name == "tpm"] == left
+    left[0].join()
+    # The next of that name answers.
+    with relay.device(chip) as path, conversation(path) as exchange:
+        about(exchange)
 
 
 @pytest.mark.parametrize("code", [0x922, 0x908, 0x90A])
