@@ -52,7 +52,17 @@ class Chip:
         with _listening(self.path) as data, _listening(Path(f"{self.path}.ctrl")) as control:
             self._process = subprocess.Popen(
                 [
-                    *("swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.state}"),
+                    # It ends with us, whatever ends us.
+                    *(
+                        "setpriv",
+                        "--pdeathsig",
+                        "KILL",
+                        "swtpm",
+                        "socket",
+                        "--tpm2",
+                        "--tpmstate",
+                        f"dir={self.state}",
+                    ),
                     *("--server", f"type=unixio,fd={data}", "--ctrl", f"type=unixio,fd={control}"),
                     *("--flags", "not-need-init" + ",startup-clear" * self.started),
                 ],
