@@ -5,8 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from appliance.engines.transit import Access
-from appliance.engines.transit.policy import policy
+from appliance.transit.access import Access
+from appliance.transit.policy import policy
 from tests.conformance.encryption import Kms
 from tests.conformance.etcd import Etcd
 from tests.conformance.secretserver import SecretServer

@@ -84,8 +84,8 @@ class TransitRotated(Document):
 @app.command()
 def policy() -> None:
     """The least policy for a node, for the mount and key of the settings, as `bao policy write` takes it."""
-    from appliance.engines.transit.access import Access
-    from appliance.engines.transit.policy import policy as text
+    from appliance.transit.access import Access
+    from appliance.transit.policy import policy as text
 
     typer.echo(text(Access.of(load())), nl=False)
 
@@ -93,9 +93,9 @@ def policy() -> None:
 @app.command()
 def check(*, output: Printed = Output.TEXT) -> None:
     """Try everything that a node needs of the Transit server, from here; nothing is changed there."""
-    from appliance.engines.transit.access import Access
     from appliance.engines.transit.checkup import Checkup
     from appliance.engines.transit.engine import TransitEngine
+    from appliance.transit.access import Access
 
     hardening.shut()
     engine = TransitEngine(Access.of(load()))
@@ -128,8 +128,8 @@ def rotate(*, token_file: _TokenFile, output: Printed = Output.TEXT) -> None:
     """
     from dataclasses import replace
 
-    from appliance.engines.transit.access import Access
     from appliance.engines.transit.engine import TransitEngine
+    from appliance.transit.access import Access
 
     hardening.shut()
     access = replace(Access.of(load()), auth="token", token_file=token_file.absolute())

@@ -18,7 +18,8 @@ def engines(settings: object, softhsm_module: Path | None, call_seconds: float) 
         return SoftHsmEngine(softhsm_module)
 
     def transit() -> Engine:
-        from appliance.engines.transit import Access, TransitEngine
+        from appliance.engines.transit import TransitEngine
+        from appliance.transit.access import Access
 
         return TransitEngine(Access.of(settings), _within(call_seconds))
 

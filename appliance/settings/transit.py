@@ -8,10 +8,9 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from appliance.settings.values import AbsolutePath, Count
+from appliance.transit.access import MOST_NAMES, is_name, is_path
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9a-f:.]{2,45}")
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
-_MOST_NAMES = 8
 # Which files a way to log in reads; no other may be set, or it would be thought to be in use.
 _FILES = {
     "token": ("token_file",),
@@ -27,16 +26,15 @@ _NOT_OFFERED = {
 
 def _name(text: str) -> str:
     # Not as a Field's pattern: that engine takes longer to make ready for such counts than all the rest.
-    if not _NAME.fullmatch(text):
+    if not is_name(text):
         raise ValueError("must be up to 128 letters, digits, '_', '-' or '.', and not begin with '.'")
     return text
 
 
 def _path(text: str) -> str:
-    parts = text.split("/")
-    if len(parts) > _MOST_NAMES or not all(map(_NAME.fullmatch, parts)):
+    if not is_path(text):
         raise ValueError(
-            f"must be up to {_MOST_NAMES} names of letters, digits, '_', '-' or '.', with '/' between"
+            f"must be up to {MOST_NAMES} names of letters, digits, '_', '-' or '.', with '/' between"
         )
     return text
 

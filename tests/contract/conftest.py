@@ -14,8 +14,9 @@ import softhsm
 from appliance.cli.adopt import read_files
 from appliance.engines.pkcs11.engine import Pkcs11Engine
 from appliance.engines.softhsm import SoftHsmEngine
-from appliance.engines.transit import Access, TransitEngine
+from appliance.engines.transit import TransitEngine
 from appliance.keys.found import FoundToken
+from appliance.transit.access import Access
 from appliance.volume import memory
 from tests.contract.bench import Bench, Held
 from tests.fakes import FakeEngine, FakeRemote

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engines.transit import Access
-from appliance.engines.transit.policy import policy
 from appliance.install import layout
 from appliance.manifests.description import IMAGE_USER, Description, Role, User
 from appliance.manifests.distribution import Distribution, files
 from appliance.manifests.engines import Auth, Engine, EngineName, Pkcs11, Transit
 from appliance.manifests.pod import static_pod
 from appliance.settings import PREFIX, load
+from appliance.transit.access import Access
+from appliance.transit.policy import policy
 from tests import reference
 from tests.install.shipped import POD, Shipped, make_root
 from tests.install.test_commands import kleidi, needs_root

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
-from appliance.engines.transit.access import Access
-from appliance.engines.transit.policy import policy
 from appliance.faults import Exit
+from appliance.transit.access import Access
+from appliance.transit.policy import policy
 from tests.docs.pages import without_settings
 from tests.ops.shop import Node
 from tests.pkcs11.places import softhsm_module

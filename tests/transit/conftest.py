@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engines.transit import Access, TransitEngine
+from appliance.engines.transit import TransitEngine
 from appliance.engines.transit.engine import CALL_SECONDS
-from appliance.engines.transit.policy import policy
 from appliance.keys.engine import EngineState, Made
+from appliance.transit.access import Access
+from appliance.transit.policy import policy
 from tests.transit.openbao import Cluster, Node, single, three
 from tests.usage.authority import Authority
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from appliance.engines.transit import Access
-from appliance.engines.transit.policy import policy
+from appliance.transit.access import Access
+from appliance.transit.policy import policy
 from tests.transit.openbao import Node
 
 _POLICY = "kleidi"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
-from appliance.engines.transit import Access
-from appliance.engines.transit.policy import policy
 from appliance.faults import Exit, KleidiError
 from appliance.settings import load
+from appliance.transit.access import Access
+from appliance.transit.policy import policy
 from tests.cli.documents import check
 from tests.reference import CHECKOUT
 from tests.transit.conftest import MakeEngine, Site, by_approle, secret

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from appliance import faults
-from appliance.engines.transit.answers import Outcome, judged
 from appliance.faults import Fault
 from appliance.keys.engine import AwayError, EngineState, OffError
+from appliance.transit.answers import Outcome, judged
 from tests.conformance.patience import eventually
 from tests.transit.conftest import MakeEngine, Site, beside, by_approle
 from tests.transit.openbao import Node, single

@@ -17,13 +17,15 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
-from appliance.engines.transit import Access, TransitEngine, wire
+from appliance.engines.transit import TransitEngine
 from appliance.engines.transit.held import Held, Taken
-from appliance.engines.transit.key import Version
-from appliance.engines.transit.names import Names
-from appliance.engines.transit.wire import Connection
 from appliance.faults import Fault
 from appliance.keys.engine import AwayError, EngineError, OffError
+from appliance.transit.access import Access
+from appliance.transit.connections import wire
+from appliance.transit.connections.names import Names
+from appliance.transit.connections.wire import Connection
+from appliance.transit.key import Version
 from tests.transit import hostile
 from tests.transit.conftest import MakeEngine, Site, secret
 from tests.transit.hostile import Behaviour, answer, drips, floods, says

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
-from appliance.engines.transit import Access, session
-from appliance.engines.transit.client import Client
-from appliance.engines.transit.login import Token, log_in
 from appliance.keys.engine import AwayError, EngineState, Made
+from appliance.transit import session
+from appliance.transit.access import Access
+from appliance.transit.client import Client
+from appliance.transit.login import Token, log_in
 from tests.conformance.patience import eventually
 from tests.transit.conftest import MakeEngine, Site, by_approle, secret
 from tests.usage.authority import Authority

@@ -8,7 +8,6 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from appliance import faults
-from appliance.engines.transit.key import Version
 from appliance.keys import key_id
 from appliance.keys.engine import (
     AwayError,
@@ -19,6 +18,7 @@ from appliance.keys.engine import (
     OffError,
     TamperedError,
 )
+from appliance.transit.key import Version
 from tests.transit.conftest import MakeEngine, Site
 from tests.volume.house import refused
 

@@ -23,6 +23,7 @@ ANY_MODULE = "Only its engine knows the room for any PKCS#11 module"
 NO_SOFTHSM = "Any PKCS#11 module needs nothing of SoftHSM"
 ENGINE = "Only the assembly knows the engines"
 TPM = "Only its slot knows the TPM"
+TRANSIT = "Only who keeps something there knows the Transit server"
 HTTP = "Only Transit calls out by HTTP"
 TLS = "Only who meets a certificate knows TLS"
 GRPC = "Only the ends of a wire speak gRPC"
@@ -49,6 +50,7 @@ BREACHES = [
     ("appliance/cli/keys.py", "appliance.engines", {ENGINE}),
     ("appliance/cli/keys.py", "appliance.tpm.sealed", {TPM}),
     ("appliance/tpm/wire.py", "appliance.faults", {ONE_WAY}),
+    ("appliance/cli/keys.py", "appliance.transit.client", {TRANSIT}),
     ("appliance/cli/keys.py", "http.client", {HTTP}),
     ("appliance/cli/keys.py", "ssl", {TLS}),
     ("appliance/cli/keys.py", "grpc", {GRPC}),

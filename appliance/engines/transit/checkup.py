@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from appliance import faults
-from appliance.engines.transit.answers import CallError, Outcome
-from appliance.engines.transit.client import Request
 from appliance.engines.transit.engine import TransitEngine
-from appliance.engines.transit.key import Version
-from appliance.engines.transit.metadata import Metadata
-from appliance.engines.transit.node import Node
-from appliance.engines.transit.policy import needed
 from appliance.engines.transit.taking import Taking
 from appliance.faults import Fault, KleidiError
 from appliance.keys import key_id
 from appliance.keys.engine import AwayError, EngineError, OffError
+from appliance.transit.answers import CallError, Outcome
+from appliance.transit.client import Request
+from appliance.transit.connections.node import Node
+from appliance.transit.key import Version
+from appliance.transit.metadata import Metadata
+from appliance.transit.policy import needed
 
 _ROUNDS = 20
 _STATES = {

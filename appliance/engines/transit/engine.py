@@ -7,16 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from appliance import faults
-from appliance.engines.transit.access import Access
-from appliance.engines.transit.answers import CallError, Outcome
-from appliance.engines.transit.client import Client
 from appliance.engines.transit.held import Held, Taken
-from appliance.engines.transit.key import OVERHEAD, Keys, Version
 from appliance.engines.transit.known import KnownAnswers
-from appliance.engines.transit.session import Session
 from appliance.engines.transit.taking import Taking
 from appliance.faults import Fault, KleidiError
 from appliance.keys.engine import AwayError, EngineState, LostError, Made, OffError, TamperedError
+from appliance.transit.access import Access
+from appliance.transit.answers import CallError, Outcome
+from appliance.transit.client import Client
+from appliance.transit.fitness import fit
+from appliance.transit.key import OVERHEAD, Keys, Version
+from appliance.transit.session import Session
 
 # Of a whole call: below KLEIDI_CALL_SECONDS, which is below the API server's three.
 CALL_SECONDS = 2.0
@@ -88,7 +89,7 @@ class TransitEngine:
         """
         held, mount, key = _held(state), self.access.mount, self.access.key
         with self._as_kleidi():
-            told = self._taking.fit(mount, key)
+            told = fit(self.keys, mount, key)
             taken = held.numbers(mount, key)
             if told.latest in taken:
                 self._taking.compare(held, Version(mount, key, told.latest))
@@ -103,7 +104,7 @@ class TransitEngine:
         """
         held, mount, key = _held(state), self.access.mount, self.access.key
         with self.as_engine():
-            told = self._taking.fit(mount, key)
+            told = fit(self.keys, mount, key)
             taken = held.numbers(mount, key)
             for number in range(told.latest, told.lowest_named - 1, -1):
                 version = Version(mount, key, number)

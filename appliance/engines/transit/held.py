@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from appliance.engines.transit.key import Version
 from appliance.keys.engine import EngineState
+from appliance.transit.key import Version
 
 FILE = "transit.json"
 _SCHEMA = 1

@@ -4,9 +4,9 @@ import threading
 import time
 from collections.abc import Mapping
 
-from appliance.engines.transit.answers import CallError, Outcome
-from appliance.engines.transit.key import Keys, Version
 from appliance.keys import key_id
+from appliance.transit.answers import CallError, Outcome
+from appliance.transit.key import Keys, Version
 
 _LOOK_EACH_SECONDS = 10.0
 

@@ -1,13 +1,13 @@
-"""Taking up a version as a key of ours: whether it is fit and binds, and by what each node knows it again."""
+"""Taking up a version as a key of ours, and by what each node knows it again."""
 
 from appliance import faults
-from appliance.engines.transit.answers import CallError, Outcome
 from appliance.engines.transit.held import Held, Taken
-from appliance.engines.transit.key import Keys, Version
-from appliance.engines.transit.metadata import Metadata
 from appliance.faults import KleidiError
 from appliance.keys import key_id
 from appliance.keys.engine import Made
+from appliance.transit.fitness import bound
+from appliance.transit.key import Keys, Version
+from appliance.transit.metadata import Metadata
 
 _PRINT_INPUT = b"kleidi/fingerprint-source/v1"
 _LINEAGE_INPUT = b"kleidi/lineage/v1"
@@ -21,13 +21,6 @@ class Taking:
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
-
-    def fit(self, mount: str, key: str) -> Metadata:
-        """What the server tells of the key. Raises E-TRANSIT-KEY-UNFIT."""
-        told = self._keys.metadata(mount, key)
-        if told.unfit:
-            raise KleidiError(faults.TRANSIT_KEY_UNFIT, f"{mount}/{key}: {', '.join(told.unfit)}")
-        return told
 
     def compare(self, held: Held, version: Version) -> None:
         """A version number that was seen before may be another key's by now: re-created, or restored."""
@@ -53,17 +46,7 @@ class Taking:
 
     def bound_answer(self, version: Version) -> bytes:
         """The known answer of a version that has shown that it binds to its associated data."""
-        answer = self._keys.encrypt(version, key_id.PROBE_PLAINTEXT, key_id.PROBE_AAD)
-        if self._keys.decrypt(version, answer, key_id.PROBE_AAD) != key_id.PROBE_PLAINTEXT:
-            raise CallError(Outcome.SHAPE, "it does not give back what it took")
-        try:
-            self._keys.decrypt(version, answer, None)
-        except CallError as error:
-            if error.outcome is not Outcome.TAG:
-                raise
-        else:
-            raise CallError(Outcome.OTHER, "associated data is not bound")
-        return answer
+        return bound(self._keys, version, key_id.PROBE_PLAINTEXT, key_id.PROBE_AAD)
 
     def _lineage(self, version: Version, told: Metadata) -> str:
         """Drawn from the first version, which all nodes find the same whichever they take up.

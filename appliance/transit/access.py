@@ -1,7 +1,22 @@
 """Where the Transit server is, which key is meant, how this node logs in: names of files, never a secret."""
 
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
+MOST_NAMES = 8
+
+
+def is_name(text: str) -> bool:
+    """What a key or a role can be called; it goes into a path as it is."""
+    return _NAME.fullmatch(text) is not None
+
+
+def is_path(text: str) -> bool:
+    """Where something is mounted: names with '/' between."""
+    parts = text.split("/")
+    return len(parts) <= MOST_NAMES and all(map(is_name, parts))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The least that a node needs at the server, as a policy; each line was tried without the others."""
 
-from appliance.engines.transit.access import Access
+from appliance.transit.access import Access
 
 _POLICY = """\
 # Policy of a kleidi node for the Transit key {mount}/{key}. Never give it "create" on encrypt: a key that is

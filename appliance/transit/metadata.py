@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance import faults
-from appliance.engines.transit.answers import CallError, Outcome
 from appliance.faults import Fault
+from appliance.transit.answers import CallError, Outcome
 
 TYPE = "aes256-gcm96"
 _UNFIT = ("derived", "convergent_encryption", "exportable", "allow_plaintext_backup", "soft_deleted")

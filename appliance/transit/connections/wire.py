@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from appliance.engines.transit.names import Names
+from appliance.transit.connections.names import Names
 
 # An answer is a few hundred bytes; the metadata of a key with a thousand versions has some 30 KiB.
 LARGEST_BODY = 64 * 1024

@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from appliance import faults
-from appliance.engines.transit.access import Access
-from appliance.engines.transit.client import Client
-from appliance.engines.transit.login import RefusedError, Token, log_in
 from appliance.keys.engine import AwayError
+from appliance.transit.access import Access
+from appliance.transit.client import Client
+from appliance.transit.login import RefusedError, Token, log_in
 
 _PART_OF_LEASE = 2 / 3
 _SPREAD = 0.1

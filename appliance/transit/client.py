@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from appliance import __version__
-from appliance.engines.transit.access import Access
-from appliance.engines.transit.answers import AGAIN, ELSEWHERE, CallError, Outcome, judged, parsed, quoted
-from appliance.engines.transit.node import Node
-from appliance.engines.transit.trust import Trust, TrustError, words
-from appliance.engines.transit.wire import Connection, LargeError
+from appliance.transit.access import Access
+from appliance.transit.answers import AGAIN, ELSEWHERE, CallError, Outcome, judged, parsed, quoted
+from appliance.transit.connections.node import Node
+from appliance.transit.connections.trust import Trust, TrustError, words
+from appliance.transit.connections.wire import Connection, LargeError
 
 ATTEMPT_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 0.05

@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from appliance import faults
-from appliance.engines.transit.answers import CallError, Outcome, complaints, meant
-from appliance.engines.transit.client import Answer, Client, Request
-from appliance.engines.transit.metadata import Metadata
-from appliance.engines.transit.session import Session
 from appliance.keys.engine import AwayError
 from appliance.keys.envelope import NONCE_SIZE, TAG_SIZE
+from appliance.transit.answers import CallError, Outcome, complaints, meant
+from appliance.transit.client import Answer, Client, Request
+from appliance.transit.metadata import Metadata
+from appliance.transit.session import Session
 
 OVERHEAD = NONCE_SIZE + TAG_SIZE
 # The Vault provider of the original kleidi binds to nothing.

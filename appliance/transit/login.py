@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from appliance import faults
-from appliance.engines.transit import secret_file
-from appliance.engines.transit.access import Access
-from appliance.engines.transit.answers import FAULTS, CallError, Outcome
-from appliance.engines.transit.client import Answer, Client, Request
-from appliance.engines.transit.trust import TrustError
 from appliance.keys.engine import AwayError
+from appliance.transit import secret_file
+from appliance.transit.access import Access
+from appliance.transit.answers import FAULTS, CallError, Outcome
+from appliance.transit.client import Answer, Client, Request
+from appliance.transit.connections.trust import TrustError
 
 # The server's trouble and not our secret's.
 _NOT_REFUSED = {Outcome.SEALED, Outcome.AWAY, Outcome.TLS, Outcome.BUSY, Outcome.SHAPE}

@@ -5,8 +5,8 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-from appliance.engines.transit.names import Names
-from appliance.engines.transit.wire import Connection
+from appliance.transit.connections.names import Names
+from appliance.transit.connections.wire import Connection
 
 PORT = 8200
 # Balancers and firewalls forget a connection in silence, often after some minutes.
