@@ -3,6 +3,7 @@
 from appliance.faults.fault import Exit, Kind, fault
 
 _D, _A, _X, _R = Kind.DEGRADED, Kind.WARNING, Kind.WRONG, Kind.REFUSED
+_W = Kind.WAITING
 
 # A table reads better with a fault in three lines.
 # fmt: off
@@ -54,6 +55,11 @@ TRANSIT_KEY_UNFIT = fault("E-TRANSIT-KEY-UNFIT", _R, Exit.REFUSED,
 TRANSIT_ROTATE_FIRST = fault("E-TRANSIT-ROTATE-FIRST", _R, Exit.REFUSED,
     "every version of the Transit key is taken up already",
     "Rotate the key at the server first: `kleidi transit rotate --token-file FILE`")
+
+# A slot's key that the server keeps
+SLOT_TRANSIT_AWAY = fault("E-SLOT-TRANSIT-AWAY", _W, Exit.SEALED,
+    "the Transit server that keeps a slot's key cannot be asked for it now",
+    "See what `kleidi transit check` says; it is asked again by itself, and `kleidi unseal` opens without it")
 
 # Works, but somebody should look
 TRANSIT_NEWER = fault("E-TRANSIT-NEWER", _A, Exit.DEGRADED,

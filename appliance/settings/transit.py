@@ -48,8 +48,9 @@ class TransitSettings(BaseSettings):
 
     transit_addresses: str | None = Field(
         None,
-        description="The Transit servers (Vault, OpenBao) of engine `transit`, `https://host:8200`, "
-        "separated by commas or blanks; the next one is asked as soon as one does not answer.",
+        description="The Transit servers (Vault, OpenBao) of engine or slot `transit`, "
+        "`https://host:8200`, separated by commas or blanks; the next one is "
+        "asked as soon as one does not answer.",
     )
     transit_ca_file: AbsolutePath | None = Field(
         None,
@@ -60,7 +61,7 @@ class TransitSettings(BaseSettings):
     )
     transit_namespace: ServerPath | None = Field(None, description="The namespace, where there is one.")
     transit_mount: ServerPath = Field("transit", description="Where the Transit secrets engine is mounted.")
-    transit_key: ServerName = Field("kleidi", description="The Transit key that new keys are of.")
+    transit_key: ServerName = Field("kleidi", description="The Transit key that new keys and slots are of.")
     transit_auth: str = Field(
         "token",
         description="How this node logs in: `token`, a file that an agent keeps current; `approle`; or "

@@ -111,6 +111,12 @@ def _escrow(name: str, about: str, keeper: "Callable[[Asked], Escrow]", *, try_s
     return Kind(name, about, opening, lambda asked: asked.kind == name, by_itself, escrow=True)
 
 
+def _transit(asked: Asked) -> "Escrow":
+    from appliance.slots.transit import TransitEscrow
+
+    return TransitEscrow.of(asked.settings)
+
+
 def _file(kind: str) -> Callable[[Path, object], MachineSlot]:
     return lambda seal_key, _settings: Custody(kind, seal_key)
 
@@ -132,6 +138,7 @@ _ALL = (
     ),
     Kind("passphrase", "a person's", _passphrase, lambda asked: asked.passphrase is not None),
     Kind("recovery", "an age identity in a safe", _recovery, lambda asked: asked.identity is not None),
+    _escrow("transit", "kept by a Transit server", _transit, try_seconds=600),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
 BY_ITSELF = tuple(kind for kind in _ALL if kind.by_itself)

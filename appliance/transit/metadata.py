@@ -24,6 +24,7 @@ class Metadata:
     auto_rotate: bool
     restored: bool
     imported: bool
+    soft_deleted: bool
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> "Metadata":
@@ -47,6 +48,7 @@ class Metadata:
             auto_rotate=str(data.get("auto_rotate_period") or 0).strip("0smh") != "",
             restored=bool(data.get("restore_info")),
             imported=bool(data.get("imported_key")),
+            soft_deleted=bool(data.get("soft_deleted")),
         )
 
     @property
