@@ -116,6 +116,21 @@ def test_transit_policy_needs_no_secret_and_tells_none(server: Server, tmp_path:
     assert hidden(role.role_id, told)
 
 
+@PRINTED
+@pytest.mark.parametrize("right", [True, False], ids=["right", "wrong"])
+def test_a_slot_at_transit_is_made_and_tried_in_secret(
+    server: Server, node: Node, tmp_path: Path, printed: list[str], right: bool
+) -> None:
+    assert node.kleidi("provision").returncode == Exit.OK
+    role = server.approle("kms")
+    given = role if right else AppRole(role.role_id, secrets.token_hex(16))
+    environment = node.environment | by_approle(server, tmp_path, given)
+    for verb in (["add", "--kind", "transit"], ["test", "transit"], ["renew", "transit"], ["list"]):
+        code, told = ended(tmp_path / "trace", environment, "slot", *verb, *printed)
+        assert code == Exit.OK if right else code in (Exit.OK, Exit.REFUSED, faults.SLOT_TRANSIT_AWAY.exit)
+        assert hidden(given.secret_id, told)
+
+
 def token_of(directory: Path, pin: str, given: str) -> dict[str, str]:
     """A token of SoftHSM's that *pin* opens, and a file that says *given*."""
     (directory / "tokens").mkdir()

@@ -95,6 +95,19 @@ def test_a_first_boot_makes_no_seal_key(appliance: Appliance, tmp_path: Path) ->
     assert appliance.wait_ready() == key_id
 
 
+def test_a_first_boot_waits_for_it(tmp_path: Path, told: dict[str, str], server: Node) -> None:
+    """And makes no key that nothing would open."""
+    server.seal()
+    with Appliance(tmp_path, CONFIG, **told) as appliance:
+        appliance.start()
+        eventually(appliance, *AWAY)
+        assert not list(appliance.volume.glob("generation-*"))
+        back(server)
+        appliance.wait_ready()
+        serves(appliance)
+        assert [path.name for path in appliance.volume.glob("generation-*")] == ["generation-00000001.seal"]
+
+
 def test_while_it_is_away_at_a_start_it_is_asked_until_it_is_back(
     appliance: Appliance, server: Node, phrase: str
 ) -> None:
