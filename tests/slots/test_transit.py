@@ -183,6 +183,18 @@ def test_a_key_that_is_gone_is_told_by_its_own_name(
     assert told["transit_key"] == "kleidi"
 
 
+def test_the_same_server_may_hold_the_keys_too(tmp_path: Path, told: dict[str, str], server: Node) -> None:
+    with Appliance(tmp_path, CONFIG, **told, engine="transit") as appliance:
+        appliance.start()
+        key_id = appliance.wait_ready()
+        server.seal()
+        restart(appliance)
+        eventually(appliance, *AWAY)
+        back(server)
+        assert appliance.wait_ready() == key_id
+        serves(appliance)
+
+
 def test_nothing_secret_is_told(appliance: Appliance, told: dict[str, str], server: Node) -> None:
     server.seal()
     restart(appliance)

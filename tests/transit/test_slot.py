@@ -15,8 +15,10 @@ import pytest
 from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.settings import Settings
+from appliance.slots.escrow import EscrowSecret
 from appliance.slots.transit import TransitEscrow
 from appliance.transit.access import Access
+from appliance.volume.slot import HeldSlot
 from tests.transit import hostile
 from tests.transit.conftest import MakeEngine, Site, beside, by_approle, secret
 from tests.transit.hostile import answer, says
@@ -362,6 +364,26 @@ def test_a_server_that_binds_nothing_gets_no_slot(authority: Authority, tmp_path
         fault, detail = why(lambda: asking(server.address, authority, tmp_path).deposit(KEY))
     assert fault is AWAY
     assert "associated data is not bound" in detail
+
+
+def test_other_bytes_of_the_right_length_open_nothing(authority: Authority, tmp_path: Path) -> None:
+    with hostile.hostile(authority, says(answer(200, plain(bytes(32))))) as server:
+        slot = HeldSlot("transit", GOOD, KEY).wrap(secrets.token_bytes(32), b"context")
+        given = EscrowSecret(asking(server.address, authority, tmp_path))
+        assert given.unwrap(slot, b"context") is None
+        # What the server chose is a key like any other, and opens what was closed with it.
+        data_key = secrets.token_bytes(32)
+        assert given.unwrap(HeldSlot("transit", GOOD, bytes(32)).wrap(data_key, b"c"), b"c") == data_key
+
+
+def test_a_server_that_went_away_is_asked_once_for_all_slots(authority: Authority, tmp_path: Path) -> None:
+    with hostile.hostile(authority, BEHAVIOURS["sealed"][0]) as server:
+        given = EscrowSecret(asking(server.address, authority, tmp_path))
+        slot = HeldSlot("transit", GOOD, KEY).wrap(secrets.token_bytes(32), b"context")
+        assert refused(lambda: given.unwrap(slot, b"context")) is AWAY
+        asked = len(server.received)
+        assert refused(lambda: given.unwrap(slot, b"context")) is AWAY
+        assert len(server.received) == asked
 
 
 def test_no_connection_is_kept_between_two_questions(escrow: TransitEscrow) -> None:
