@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
 from appliance import faults
 from appliance.faults import Fault, KleidiError
@@ -54,6 +57,27 @@ def test_it_opens_what_it_closed(escrow: TransitEscrow, site: Site) -> None:
     assert escrow.protection(values) == "remote"
     assert KEY.hex() not in repr(values)
     assert b64encode(KEY).decode() not in repr(values)
+
+
+def test_a_slot_of_the_first_version_opens_for_ever(site: Site) -> None:
+    """Closed here by hand, as a server with this key has it; the server gets the key by import."""
+    wrapping = serialization.load_pem_public_key(
+        site.server.api("GET", "transit/wrapping_key")["data"]["public_key"].encode()
+    )
+    assert isinstance(wrapping, rsa.RSAPublicKey)
+    once = secrets.token_bytes(32)
+    oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+    closed = wrapping.encrypt(once, oaep) + aes_key_wrap_with_padding(once, bytes(range(32)))
+    fields = {"ciphertext": b64encode(closed).decode(), "type": "aes256-gcm96", "hash_function": "SHA256"}
+    site.server.api("POST", f"transit/keys/{site.key}-golden/import", fields)
+    golden = {
+        "mount": "transit",
+        "key": f"{site.key}-golden",
+        "salt": "000102030405060708090a0b0c0d0e0f",
+        "escrow": "vault:v1:ZGVmZ2hpamtsbW5vgNIUrbUkmFHus407DrC8Kpob3NFXsS2tRzBOqx9GQ69RxzFuZrJ4vrQNW+LENaRQ",
+    }
+    site.token(site.server.root)
+    assert TransitEscrow(site.access).release(golden) == bytes(range(200, 232))
 
 
 def test_one_key_twice_is_two_slots(escrow: TransitEscrow) -> None:
