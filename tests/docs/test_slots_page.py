@@ -63,8 +63,9 @@ def test_its_commands_run(server: Node, tmp_path: Path) -> None:
         restarted("transit")
         [seen] = typed(look)
         assert "OPERATIONAL" in seen
-        [line] = [each for each in seen.splitlines() if "the configured one" in each]
-        assert line.split()[0] == "transit"
+        uses = {each.split()[0]: each.split("  ")[-1].strip() for each in seen.splitlines() if each}
+        assert uses["transit"] == "the configured one"
+        assert uses["file"] == "opens it without the configured one"
         # A server beside a key file is worth nothing, and it says so.
         assert protection() == beside
         *_, gone = typed(recovery, remove)
