@@ -111,6 +111,12 @@ def _escrow(name: str, about: str, keeper: "Callable[[Asked], Escrow]", *, try_s
     return Kind(name, about, opening, lambda asked: asked.kind == name, by_itself, escrow=True)
 
 
+def _tpm(asked: Asked) -> "Escrow":
+    from appliance.slots.tpm import TpmEscrow
+
+    return TpmEscrow.of(asked.settings, asked.pcrs)
+
+
 def _transit(asked: Asked) -> "Escrow":
     from appliance.slots.transit import TransitEscrow
 
@@ -138,6 +144,8 @@ _ALL = (
     ),
     Kind("passphrase", "a person's", _passphrase, lambda asked: asked.passphrase is not None),
     Kind("recovery", "an age identity in a safe", _recovery, lambda asked: asked.identity is not None),
+    # A chip is slow, and the whole machine's: tried once a day.
+    _escrow("tpm", "kept by this machine's TPM 2.0", _tpm, try_seconds=24 * 3600),
     _escrow("transit", "kept by a Transit server", _transit, try_seconds=600),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
