@@ -5,8 +5,8 @@ import typer
 from appliance import faults, hardening
 from appliance.cli.help import Verbs
 from appliance.cli.options import Output, Printed, tell
-from appliance.engines.pkcs11.options import Pkcs11Options
 from appliance.faults import KleidiError
+from appliance.pkcs11.options import Pkcs11Options
 from appliance.settings import load
 
 app = Verbs("The hardware module that keys can lie in.")
@@ -25,8 +25,7 @@ def check(*, output: Printed = Output.TEXT) -> None:
     A PIN that one wrong try would lock is not tried.
     """
     hardening.shut()
-    settings = load()
-    options = Pkcs11Options.of(settings, settings.call_seconds)
+    options = Pkcs11Options.of(load())
     if options is None:
         raise KleidiError(faults.PKCS11_UNSET)
     from appliance.engines.pkcs11.check import check as checked

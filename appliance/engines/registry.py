@@ -25,9 +25,9 @@ def engines(settings: object, softhsm_module: Path | None, call_seconds: float) 
 
     def pkcs11() -> Engine:
         from appliance.engines.pkcs11.engine import Pkcs11Engine
-        from appliance.engines.pkcs11.options import Pkcs11Options
+        from appliance.pkcs11.options import Pkcs11Options
 
-        return Pkcs11Engine(Pkcs11Options.of(settings, _within(call_seconds)))
+        return Pkcs11Engine(Pkcs11Options.of(settings))
 
     return Engines({SOFTHSM: softhsm, "transit": transit, "pkcs11": pkcs11})
 

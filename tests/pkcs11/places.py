@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from appliance.engines.pkcs11.options import Pkcs11Options
+from appliance.pkcs11.options import Pkcs11Options
 from softhsm.pkcs11.device import Device
 from softhsm.pkcs11.module import Module
 from softhsm.pkcs11.token import Wanted

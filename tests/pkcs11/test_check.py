@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from appliance.engines.pkcs11.check import check
-from appliance.engines.pkcs11.options import Pkcs11Options
 from appliance.faults import Exit
+from appliance.pkcs11.options import Pkcs11Options
 from softhsm.pkcs11.constants import Ckr, TokenFlag
 from tests.cli import documents
 from tests.docs.pages import without_settings
@@ -97,7 +97,7 @@ def test_without_a_module_it_says_what_to_set() -> None:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeToken:
     token = FakeToken()
-    monkeypatch.setattr("appliance.engines.pkcs11.module_file.load", lambda _: token.functions)
+    monkeypatch.setattr("appliance.pkcs11.module_file.load", lambda _: token.functions)
     return token
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from appliance import faults
 from appliance.engines.pkcs11.engine import Pkcs11Engine
-from appliance.engines.pkcs11.options import Pkcs11Options
 from appliance.faults import KleidiError
 from appliance.keys.engine import (
     AwayError,
@@ -22,6 +21,7 @@ from appliance.keys.engine import (
     OffError,
     TamperedError,
 )
+from appliance.pkcs11.options import Pkcs11Options
 from softhsm.pkcs11.constants import Cka, Ckr, TokenFlag
 from tests.pkcs11 import fake_token, places
 from tests.pkcs11.fake_token import FakeToken
@@ -71,7 +71,7 @@ def bench(real: Place, tmp_path: Path) -> Iterator[Bench]:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeToken:
     token = FakeToken()
-    monkeypatch.setattr("appliance.engines.pkcs11.module_file.load", lambda _: token.functions)
+    monkeypatch.setattr("appliance.pkcs11.module_file.load", lambda _: token.functions)
     return token
 
 

@@ -12,10 +12,10 @@ import pytest
 
 from appliance import faults
 from appliance.engines.pkcs11.engine import Pkcs11Engine
-from appliance.engines.pkcs11.options import Pkcs11Options
-from appliance.engines.pkcs11.pin_file import PinFile
 from appliance.faults import Fault
 from appliance.keys.engine import AwayError, EngineState
+from appliance.pkcs11.options import Pkcs11Options
+from appliance.pkcs11.pin_file import PinFile
 from softhsm.pkcs11 import trial
 from softhsm.pkcs11.errors import AwayError as NoAnswerError
 from softhsm.pkcs11.errors import CrashedError, PinError
@@ -214,7 +214,7 @@ def test_another_pin_is_noticed(tmp_path: Path) -> None:
 def test_who_only_passes_the_options_on_loads_nothing() -> None:
     code = (
         "import sys\n"
-        "import appliance.engines.pkcs11.options\n"
+        "import appliance.pkcs11.options\n"
         "import appliance.settings\n"
         "print(sorted({'PyKCS11', 'softhsm'} & sys.modules.keys()))"
     )

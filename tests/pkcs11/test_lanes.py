@@ -170,7 +170,7 @@ def test_an_engine_is_closed_though_its_module_hangs(
     scenes: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = FakeToken()
-    monkeypatch.setattr("appliance.engines.pkcs11.module_file.load", lambda _: fake.functions)
+    monkeypatch.setattr("appliance.pkcs11.module_file.load", lambda _: fake.functions)
     pin = places.pin_file(tmp_path, fake_token.PIN.decode())
     options = replace(places.options(tmp_path / "fake.so", fake_token.LABEL, pin), call_seconds=SHORT)
     engine = Pkcs11Engine(options)

@@ -34,6 +34,7 @@ def test_an_engine_is_imported_when_it_is_asked_for() -> None:
         "appliance.engines.transit",
         "appliance.transit.client",
         "appliance.engines.pkcs11",
+        "appliance.pkcs11",
         "http.client",
         "softhsm.pkcs11.binding",
     }

@@ -31,7 +31,7 @@ OPENED = {
     ("appliance/backup/restore.py", "write_text"): (1, "in a directory that it has just made"),
     ("appliance/boot.py", "os.open"): (1, "/dev/null"),
     ("appliance/boot.py", "open"): (1, "where the kubelet mounts the termination log"),
-    ("appliance/engines/pkcs11/pin_file.py", "os.open"): (
+    ("appliance/pkcs11/pin_file.py", "os.open"): (
         1,
         "its owner and mode are looked at as well, and a mounted Secret is a link",
     ),

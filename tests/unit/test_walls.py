@@ -18,8 +18,8 @@ PROTECTED = {contract["name"] for contract in CONTRACTS if contract["type"] == "
 STRANGERS = "The appliance stands on two strangers"
 ONE_WAY = "Data flows one way through the appliance"
 PKCS11 = "Only softhsm speaks PKCS#11"
-SOFTHSM = "Only its engine knows softhsm"
-ANY_MODULE = "Only its engine knows the room for any PKCS#11 module"
+SOFTHSM = "Only its engines know softhsm"
+ANY_MODULE = "Only its own room and engine know the room for any PKCS#11 module"
 NO_SOFTHSM = "Any PKCS#11 module needs nothing of SoftHSM"
 ENGINE = "Only the assembly knows the engines"
 TPM = "Only its slot knows the TPM"
@@ -47,6 +47,7 @@ BREACHES = [
     ("appliance/engines/softhsm/engine.py", "softhsm.pkcs11.device", {ANY_MODULE}),
     ("softhsm/pkcs11/module.py", "softhsm.errors", {NO_SOFTHSM}),
     ("appliance/engines/pkcs11/engine.py", "softhsm.module", {NO_SOFTHSM}),
+    ("appliance/pkcs11/connection.py", "softhsm.module", {NO_SOFTHSM}),
     ("appliance/cli/keys.py", "appliance.engines", {ENGINE}),
     ("appliance/cli/keys.py", "appliance.tpm.sealed", {TPM}),
     ("appliance/tpm/wire.py", "appliance.faults", {ONE_WAY}),

@@ -12,10 +12,11 @@ from typing import Annotated, ClassVar, Final
 
 from appliance import faults, screen
 from appliance.documents import Document
-from appliance.engines.pkcs11 import inspection, module_file, words
-from appliance.engines.pkcs11.options import Pkcs11Options
-from appliance.engines.pkcs11.pin_file import PinFile
+from appliance.engines.pkcs11 import inspection
 from appliance.faults import Exit, Fault
+from appliance.pkcs11 import module_file, words
+from appliance.pkcs11.options import Pkcs11Options
+from appliance.pkcs11.pin_file import PinFile
 from softhsm.pkcs11 import errors, key
 from softhsm.pkcs11 import token as tokens
 from softhsm.pkcs11.cipher import draws_nonces

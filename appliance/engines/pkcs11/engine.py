@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Final
 
 from appliance import faults
-from appliance.engines.pkcs11 import inspection, words
-from appliance.engines.pkcs11.connection import Connection
-from appliance.engines.pkcs11.options import Pkcs11Options
+from appliance.engines.pkcs11 import inspection
 from appliance.engines.pkcs11.state import Held
+from appliance.engines.pkcs11.words import of_a_call
 from appliance.faults import Fault, KleidiError
 from appliance.keys import key_id
 from appliance.keys.engine import AwayError, EngineState, LostError, Made
+from appliance.pkcs11.connection import Connection
+from appliance.pkcs11.options import Pkcs11Options
+from appliance.pkcs11.words import of_a_change
 from softhsm.pkcs11 import key
 from softhsm.pkcs11.cipher import Cipher
 from softhsm.pkcs11.errors import KeyGoneError, Pkcs11Error, TamperedError
@@ -63,17 +65,17 @@ class Pkcs11Engine:
 
     def wrap(self, key: str, plaintext: bytes, aad: bytes) -> bytes:
         cipher = self._opened().cipher
-        with words.of_a_call():
+        with of_a_call():
             return cipher.encrypt(key, plaintext, aad)
 
     def unwrap(self, key: str, body: bytes, aad: bytes) -> bytes:
         cipher = self._opened().cipher
-        with words.of_a_call():
+        with of_a_call():
             return cipher.decrypt(key, body, aad)
 
     def make(self, scratch: Path, state: EngineState, wish: str) -> Made:  # noqa: ARG002
         held = Held.read(state).marked()
-        with self._reached().held() as reached, words.of_a_change():
+        with self._reached().held() as reached, of_a_change():
             device = reached.device
             token = device.token()
             if device.run(lambda _, session: session.find(identity=key.identity(wish))):
@@ -97,7 +99,7 @@ class Pkcs11Engine:
         Held.read(state)
         if not known_answers:
             return
-        with self._reached().held() as reached, words.of_a_change():
+        with self._reached().held() as reached, of_a_change():
             for object_id, known in known_answers.items():
                 _prove(reached.cipher, object_id, known)
 
@@ -111,7 +113,7 @@ class Pkcs11Engine:
 
     def inspect(self) -> Mapping[Fault, str]:
         opened, held = self._opened(), self._held or Held()
-        with words.of_a_call():
+        with of_a_call():
             return inspection.of(opened.device, held)
 
     def _opened(self) -> Connection:

@@ -21,11 +21,15 @@ class Pkcs11Options:
     call_seconds: float
 
     @classmethod
-    def of(cls, settings: object, call_seconds: float) -> Self | None:
-        """From `pkcs11_module` and so on, the token as `pkcs11_names`; None where no module is set."""
+    def of(cls, settings: object) -> Self | None:
+        """From `pkcs11_module` and so on, the token as `pkcs11_names`; None where no module is set.
+
+        From `call_seconds` a call's time, and less: its own reason comes before the server's deadline.
+        """
         names = ("module", "names", "pin_file", "parameters", "lanes")
         module, token, pin_file, parameters, lanes = [getattr(settings, f"pkcs11_{name}") for name in names]
         serial, label = token
         if module is None:
             return None
-        return cls(module, serial, label, pin_file, parameters or "", lanes, call_seconds)
+        within = min(2.0, 0.8 * getattr(settings, "call_seconds"))  # noqa: B009  as those above
+        return cls(module, serial, label, pin_file, parameters or "", lanes, within)

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Final
 
 from appliance import private, regular
-from appliance.engines.pkcs11.options import Pkcs11Options
+from appliance.pkcs11.options import Pkcs11Options
 from softhsm.pkcs11 import module, trial
 from softhsm.pkcs11.binding import Functions
 from softhsm.pkcs11.errors import CrashedError, ModuleError, again

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from threading import Lock, Thread
 from typing import Final
 
-from appliance.engines.pkcs11 import module_file
-from appliance.engines.pkcs11.options import Pkcs11Options
-from appliance.engines.pkcs11.pin_file import PinFile
+from appliance.pkcs11 import module_file
+from appliance.pkcs11.options import Pkcs11Options
+from appliance.pkcs11.pin_file import PinFile
 from softhsm.pkcs11.cipher import Cipher
 from softhsm.pkcs11.device import Device
 from softhsm.pkcs11.module import Module

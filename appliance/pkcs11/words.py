@@ -1,0 +1,35 @@
+"""What the PKCS#11 room says, as faults."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from appliance import faults
+from appliance.faults import Fault, KleidiError
+from softhsm.pkcs11 import errors
+from softhsm.pkcs11.errors import Pkcs11Error
+
+# The narrower ones first.
+_FAULTS: Final[dict[type[Pkcs11Error], Fault]] = {
+    errors.CrashedError: faults.PKCS11_MODULE_CRASHED,
+    errors.ModuleError: faults.PKCS11_MODULE,
+    errors.TokenError: faults.PKCS11_TOKEN,
+    errors.NoGcmError: faults.PKCS11_NO_GCM,
+    errors.PinLockedError: faults.PKCS11_PIN_LOCKED,
+    errors.PinError: faults.PKCS11_PIN,
+    errors.KeyGoneError: faults.PKCS11_KEY_GONE,
+    errors.DeniedError: faults.PKCS11_DENIED,
+}
+
+
+def fault(error: Pkcs11Error) -> Fault:
+    return next((each for kind, each in _FAULTS.items() if isinstance(error, kind)), faults.PKCS11_AWAY)
+
+
+@contextmanager
+def of_a_change() -> Iterator[None]:
+    """For what an operator asked for: a `KleidiError`."""
+    try:
+        yield
+    except Pkcs11Error as error:
+        raise KleidiError(fault(error), str(error)) from error
