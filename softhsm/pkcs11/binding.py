@@ -84,11 +84,12 @@ _SEQUENCE: Final = """
     C_DigestUpdate C_DigestKey C_DigestFinal C_SignInit C_Sign C_SignUpdate C_SignFinal C_SignRecoverInit
     C_SignRecover C_VerifyInit C_Verify C_VerifyUpdate C_VerifyFinal C_VerifyRecoverInit C_VerifyRecover
     C_DigestEncryptUpdate C_DecryptDigestUpdate C_SignEncryptUpdate C_DecryptVerifyUpdate C_GenerateKey
-""".split()  # noqa: SIM905  58 lines as a list
+    C_GenerateKeyPair
+""".split()  # noqa: SIM905  59 lines as a list
 
 
 class FunctionList(Structure):
-    """CK_FUNCTION_LIST as far as C_GenerateKey; nothing behind it is used."""
+    """CK_FUNCTION_LIST as far as C_GenerateKeyPair; nothing behind it is used."""
 
     _fields_ = (("version", Version), *((name, c_void_p) for name in _SEQUENCE))
 
@@ -119,6 +120,7 @@ PROTOTYPES: Final[dict[str, Any]] = {
         "C_DecryptInit": (_HANDLE, _INSIDE, _HANDLE),
         "C_Decrypt": (_HANDLE, _BYTES, ULONG, _BYTES, _COUNT),
         "C_GenerateKey": (_HANDLE, _INSIDE, c_void_p, ULONG, _COUNT),
+        "C_GenerateKeyPair": (_HANDLE, _INSIDE, c_void_p, ULONG, c_void_p, ULONG, _COUNT, _COUNT),
     }.items()
 }
 

@@ -3,6 +3,7 @@
 import os
 from typing import Final
 
+from softhsm.pkcs11 import token as tokens
 from softhsm.pkcs11.device import Device
 from softhsm.pkcs11.errors import DeniedError, LostError, SuspectError, TamperedError
 from softhsm.pkcs11.gcm import NONCE_SIZE, TAG_SIZE
@@ -19,8 +20,13 @@ class Cipher:
         self._device = device
         self._module_draws: dict[str, bool] = {}
 
+    def demand(self) -> None:
+        """Raise `NoGcmError` unless the token makes AES keys and does AES-GCM with them."""
+        self._device.run(lambda login, _: login.demand(tokens.demand_gcm))
+
     def encrypt(self, object_id: str, plaintext: bytes, aad: bytes) -> bytes:
         def work(login: Login, session: Session) -> bytes:
+            login.demand(tokens.demand_gcm)
             key = login.handle(session, object_id)
             draws = self._draws(session, key, object_id)
             nonce, ciphertext = session.encrypt(
@@ -39,6 +45,7 @@ class Cipher:
             raise ValueError("the body is no longer than its nonce and tag")
 
         def work(login: Login, session: Session) -> bytes:
+            login.demand(tokens.demand_gcm)
             key = login.handle(session, object_id)
             return session.decrypt(key, body[:NONCE_SIZE], body[NONCE_SIZE:], aad)
 

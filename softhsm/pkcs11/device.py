@@ -147,7 +147,6 @@ class Device:
                 self._drop()
                 self._module.initialize()
                 token = tokens.find(self._module, self._wanted)
-                tokens.demand_gcm(self._module, token)
                 return self._keep(Login(self._module, token, self._pin, self._life))
         except Pkcs11Error as error:
             told = AwayError(str(error), error.code) if isinstance(error, LostError) else again(error)

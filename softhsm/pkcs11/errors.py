@@ -29,6 +29,10 @@ class NoGcmError(Pkcs11Error):
     """The token has no AES-GCM, or cannot make an AES key."""
 
 
+class NoOaepError(Pkcs11Error):
+    """The token has no RSA-OAEP with a hash that we take, or cannot make a key pair."""
+
+
 class PinError(Pkcs11Error):
     """The token refused the PIN. It is never tried again by itself: a token locks or wipes itself."""
 

@@ -1,19 +1,16 @@
 """Our keys in a token: made, looked at, and known by their CKA_ID, which is written in hex."""
 
 import re
-from collections.abc import Iterator
-from itertools import combinations
 from typing import Final
 
-from softhsm.pkcs11.constants import Cka, Ckr
-from softhsm.pkcs11.errors import DeniedError, KeyGoneError, LostError
+from softhsm.pkcs11.constants import Cka
+from softhsm.pkcs11.errors import DeniedError, KeyGoneError
 from softhsm.pkcs11.session import Session
-from softhsm.pkcs11.template import BIRTH, DEMANDED, GUARDS, KIND, RARE, WISHED, Value, encoded
+from softhsm.pkcs11.shape import Shape
+from softhsm.pkcs11.template import DEMANDED, KIND, WISHED, Value
 
 _OBJECT_ID: Final = re.compile(r"(?:[0-9a-f]{2}){1,64}")
-_EVERYTHING: Final = DEMANDED | WISHED | BIRTH
-# NSS says no more than this of an attribute that it does not know.
-_REFUSALS: Final = (Ckr.FUNCTION_FAILED, Ckr.GENERAL_ERROR)
+_SHAPE: Final = Shape(DEMANDED, WISHED, KIND)
 
 
 def identity(object_id: str) -> bytes:
@@ -27,7 +24,7 @@ def find(session: Session, object_id: str) -> int:
     found = session.find(identity=identity(object_id))
     if len(found) != 1:
         raise KeyGoneError(f"{len(found)} objects have the id {object_id}")
-    if wrong := _otherwise(session, found[0], KIND):
+    if wrong := _SHAPE.unlike(session, found[0]):
         raise KeyGoneError(f"object {object_id} is no AES-256 key to encrypt with: {', '.join(wrong)}")
     return found[0]
 
@@ -40,8 +37,8 @@ def make(session: Session, object_id: str, label: str) -> int:
     named: dict[Cka, Value] = {Cka.ID: identity(object_id), Cka.LABEL: label.encode()}
     if session.find(identity=identity(object_id)):
         raise DeniedError(f"there is an object {object_id} already")
-    key = _generated(session, DEMANDED | named)
-    if wrong := _otherwise(session, key, (*GUARDS, *KIND)):
+    key = _SHAPE.made(lambda values: session.generate(values | named))
+    if wrong := [*_SHAPE.unguarded(session, key), *_SHAPE.unlike(session, key)]:
         session.destroy(key)
         raise DeniedError(f"the token makes keys with another {', '.join(wrong)} than was asked for")
     return key
@@ -49,50 +46,14 @@ def make(session: Session, object_id: str, label: str) -> int:
 
 def temporary(session: Session) -> int:
     """The same for this session alone."""
-    return _generated(session, DEMANDED | {Cka.TOKEN: False})
+    return _SHAPE.made(lambda values: session.generate(values | {Cka.TOKEN: False}))
 
 
 def missing(session: Session, key: int) -> list[str]:
     """What is known to be otherwise than demanded or wished for; what the token does not say is no reason."""
-    return _otherwise(session, key, tuple(_EVERYTHING))
+    return _SHAPE.missing(session, key)
 
 
 def unknown(session: Session, key: int) -> list[str]:
     """What the token does not say of the key."""
-    return [kind.name for kind in _EVERYTHING if _read(session, key, kind) is None]
-
-
-def _otherwise(session: Session, key: int, kinds: tuple[Cka, ...]) -> list[str]:
-    return [
-        kind.name for kind in kinds if _read(session, key, kind) not in (None, encoded(_EVERYTHING[kind]))
-    ]
-
-
-def _read(session: Session, key: int, kind: Cka) -> bytes | None:
-    wanted = _EVERYTHING[kind]
-    if isinstance(wanted, bytes):
-        return session.attribute(key, kind)
-    raw = session.attribute(key, kind, len(encoded(wanted)))
-    # Any byte but 0 is true.
-    return encoded(raw != b"\0") if raw is not None and isinstance(wanted, bool) else raw
-
-
-def _generated(session: Session, demanded: dict[Cka, Value]) -> int:
-    """With as much of what is wished for as the token takes: which attribute it refuses, no answer says."""
-    for wished in _wishes():
-        try:
-            return session.generate(demanded | {kind: WISHED[kind] for kind in wished})
-        except DeniedError:
-            continue
-        except LostError as error:
-            if error.code not in _REFUSALS:
-                raise
-    return session.generate(demanded)
-
-
-def _wishes() -> Iterator[tuple[Cka, ...]]:
-    """The most first. What one token or another was seen to refuse is left out in every combination."""
-    usual = tuple(kind for kind in WISHED if kind not in RARE)
-    for number in range(len(RARE), -1, -1):
-        yield from ((*usual, *some) for some in combinations(RARE, number))
-    yield tuple(kind for kind in usual if kind is not Cka.DERIVE)
+    return _SHAPE.unknown(session, key)

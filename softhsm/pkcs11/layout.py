@@ -16,6 +16,18 @@ class Mechanism(Structure):
     _fields_ = (("type", ULONG), ("parameter", c_void_p), ("size", ULONG))
 
 
+class OaepParameters(Structure):
+    """CK_RSA_PKCS_OAEP_PARAMS."""
+
+    _fields_ = (
+        ("hash", ULONG),
+        ("mask", ULONG),
+        ("source", ULONG),
+        ("label", c_void_p),
+        ("label_size", ULONG),
+    )
+
+
 class GcmParameters(Structure):
     """CK_GCM_PARAMS with ulIvBits, as the errata of 2.40 and 3.x have it."""
 

@@ -4,6 +4,7 @@ An idle session, the anchor, holds the login, which ends with a token's last ses
 one has none: each session then logs in for itself.
 """
 
+from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
@@ -30,6 +31,7 @@ class Login:
         self._guard = Lock()
         self._idle: list[Session] = []
         self._handles: dict[str, int] = {}
+        self._met: set[Callable[[Module, Token], None]] = set()
         self._ended = False
         self.private = bool(token.flags & TokenFlag.LOGIN_REQUIRED)
         self._lonely = token.max_sessions == _ONLY
@@ -58,6 +60,12 @@ class Login:
         self._close_idle()
         self._handles.clear()
 
+    def demand(self, needed: Callable[[Module, Token], None]) -> None:
+        """What one of its users cannot do without; asked of the token once in a login."""
+        if needed not in self._met:
+            needed(self.module, self.token)
+            self._met.add(needed)
+
     def handle(self, session: Session, object_id: str) -> int:
         """The key's handle. Raises `KeyGoneError`."""
         known = self._handles.get(object_id)
@@ -65,7 +73,7 @@ class Login:
             try:
                 known = key.find(session, object_id)
             except KeyGoneError:
-                self._demand_login(session)
+                self.demand_login(session)
                 # Another thread may have logged in again meanwhile.
                 known = self._found_while_logged_in(session, object_id)
             self._handles[object_id] = known
@@ -75,10 +83,10 @@ class Login:
         try:
             return key.find(session, object_id)
         except KeyGoneError:
-            self._demand_login(session)
+            self.demand_login(session)
             raise
 
-    def _demand_login(self, session: Session) -> None:
+    def demand_login(self, session: Session) -> None:
         """Logged out behind us, a token shows no private objects, and no error either."""
         if self.private and not session.logged_in:
             raise LostError("the token has logged us out", Ckr.USER_NOT_LOGGED_IN)

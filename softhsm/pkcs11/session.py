@@ -10,6 +10,7 @@ from softhsm.pkcs11.constants import (
     CKF_RW_SESSION,
     CKF_SERIAL_SESSION,
     CKM_AES_KEY_GEN,
+    CKM_RSA_PKCS_KEY_PAIR_GEN,
     CKO_SECRET_KEY,
     USER_STATES,
     Cka,
@@ -44,9 +45,9 @@ class Session:
         self.module.call("C_GetSessionInfo", self.handle, byref(info))
         return info.state in USER_STATES
 
-    def find(self, *, identity: bytes = b"", label: str = "") -> list[int]:
-        """Handles of the secret keys with this CKA_ID, or with this label."""
-        wanted: dict[Cka, Value] = {Cka.CLASS: ULONG(CKO_SECRET_KEY).value}
+    def find(self, *, identity: bytes = b"", label: str = "", kind: int = CKO_SECRET_KEY) -> list[int]:
+        """Handles of the keys of a class with this CKA_ID, or with this label."""
+        wanted: dict[Cka, Value] = {Cka.CLASS: kind}
         if identity:
             wanted[Cka.ID] = identity
         if label:
@@ -90,6 +91,23 @@ class Session:
             byref(handle),
         )
         return handle.value
+
+    def generate_pair(self, public: dict[Cka, Value], private: dict[Cka, Value]) -> tuple[int, int]:
+        """A new RSA key pair, the public key first."""
+        outer, inner = Template(public), Template(private)
+        handles = ULONG(), ULONG()
+        mechanism = Mechanism(CKM_RSA_PKCS_KEY_PAIR_GEN, None, 0)
+        self.module.call(
+            "C_GenerateKeyPair",
+            self.handle,
+            byref(mechanism),
+            outer.pointer,
+            outer.count,
+            inner.pointer,
+            inner.count,
+            *map(byref, handles),
+        )
+        return handles[0].value, handles[1].value
 
     def destroy(self, key: int) -> None:
         self.module.call("C_DestroyObject", self.handle, key)

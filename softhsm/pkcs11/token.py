@@ -2,20 +2,30 @@
 
 from ctypes import byref
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from softhsm.pkcs11 import binding
 from softhsm.pkcs11.constants import (
     CKF_DECRYPT,
     CKF_ENCRYPT,
     CKF_GENERATE,
+    CKF_GENERATE_KEY_PAIR,
     CKM_AES_GCM,
     CKM_AES_KEY_GEN,
+    CKM_RSA_PKCS_KEY_PAIR_GEN,
+    CKM_RSA_PKCS_OAEP,
     Ckr,
     TokenFlag,
 )
-from softhsm.pkcs11.errors import NoGcmError, Pkcs11Error, TokenError, demand
+from softhsm.pkcs11.errors import NoGcmError, NoOaepError, Pkcs11Error, TokenError, demand
 from softhsm.pkcs11.module import Module
+
+_MECHANISMS: Final = {
+    "CKM_AES_GCM": CKM_AES_GCM,
+    "CKM_AES_KEY_GEN": CKM_AES_KEY_GEN,
+    "CKM_RSA_PKCS_KEY_PAIR_GEN": CKM_RSA_PKCS_KEY_PAIR_GEN,
+    "CKM_RSA_PKCS_OAEP": CKM_RSA_PKCS_OAEP,
+}
 
 
 @dataclass(frozen=True)
@@ -86,12 +96,23 @@ def find(module: Module, wanted: Wanted) -> Token:
 
 def demand_gcm(module: Module, token: Token) -> None:
     """Raise unless the token makes AES keys and does AES-GCM with them."""
-    for mechanism, name, needed in (
-        (CKM_AES_GCM, "CKM_AES_GCM", CKF_ENCRYPT | CKF_DECRYPT),
-        (CKM_AES_KEY_GEN, "CKM_AES_KEY_GEN", CKF_GENERATE),
-    ):
-        info = binding.MechanismInfo()
-        code = module.code("C_GetMechanismInfo", token.slot, mechanism, byref(info))
-        if code == Ckr.MECHANISM_INVALID or (code == Ckr.OK and info.flags & needed != needed):
-            raise NoGcmError(f"the token {token} has no {name}")
-        demand(code, "C_GetMechanismInfo")
+    _demand(module, token, "CKM_AES_GCM", CKF_ENCRYPT | CKF_DECRYPT, NoGcmError)
+    _demand(module, token, "CKM_AES_KEY_GEN", CKF_GENERATE, NoGcmError)
+
+
+def demand_oaep(module: Module, token: Token) -> None:
+    """Raise unless the token opens what was closed by RSA-OAEP; with which hash, only a key can tell."""
+    _demand(module, token, "CKM_RSA_PKCS_OAEP", CKF_DECRYPT, NoOaepError)
+
+
+def demand_pairs(module: Module, token: Token) -> None:
+    """Raise unless the token makes RSA key pairs."""
+    _demand(module, token, "CKM_RSA_PKCS_KEY_PAIR_GEN", CKF_GENERATE_KEY_PAIR, NoOaepError)
+
+
+def _demand(module: Module, token: Token, name: str, needed: int, lacking: type[Pkcs11Error]) -> None:
+    info = binding.MechanismInfo()
+    code = module.code("C_GetMechanismInfo", token.slot, _MECHANISMS[name], byref(info))
+    if code == Ckr.MECHANISM_INVALID or (code == Ckr.OK and info.flags & needed != needed):
+        raise lacking(f"the token {token} has no {name}")
+    demand(code, "C_GetMechanismInfo")

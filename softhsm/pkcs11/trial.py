@@ -9,11 +9,12 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from softhsm.pkcs11 import token as tokens
-from softhsm.pkcs11.errors import AwayError, CrashedError, ModuleError, Pkcs11Error
+from softhsm.pkcs11.errors import AwayError, CrashedError, ModuleError, NoGcmError, Pkcs11Error
 from softhsm.pkcs11.module import Module
 from softhsm.pkcs11.session import Session
 from softhsm.pkcs11.token import Wanted
@@ -66,7 +67,8 @@ def run(path: Path, order: dict[str, str]) -> dict[str, str]:
         module.initialize()
         try:
             token = tokens.find(module, Wanted(order["serial"], order["label"]))
-            tokens.demand_gcm(module, token)
+            with suppress(NoGcmError):
+                tokens.demand_gcm(module, token)
             Session(module, token.slot).close()
         finally:
             module.finalize()

@@ -11,7 +11,6 @@ import pytest
 from appliance import faults
 from appliance.engines.pkcs11.check import check
 from softhsm.pkcs11 import device as devices
-from softhsm.pkcs11 import token as tokens
 from softhsm.pkcs11.device import Device
 from softhsm.pkcs11.errors import Pkcs11Error
 from tests.pkcs11 import places
@@ -61,7 +60,6 @@ def test_a_server_that_is_away_is_told_and_found_again(
 
 
 def _searching(place: Place, monkeypatch: pytest.MonkeyPatch) -> Device:
-    """It does not ask for GCM, which an older client has not, and tries again at once."""
-    monkeypatch.setattr(tokens, "demand_gcm", lambda *_: None)
+    """It tries again at once."""
     monkeypatch.setattr(devices, "_PAUSES", (0,))
     return place.device()

@@ -77,6 +77,7 @@ class Pkcs11Engine:
         held = Held.read(state).marked()
         with self._reached().held() as reached, of_a_change():
             device = reached.device
+            reached.cipher.demand()
             token = device.token()
             if device.run(lambda _, session: session.find(identity=key.identity(wish))):
                 # Not one of ours, so it must not be cleared away below.
