@@ -7,7 +7,7 @@ _D, _A, _X = Kind.DEGRADED, Kind.WARNING, Kind.WRONG
 # A table reads better with a fault in three lines.
 # fmt: off
 PKCS11_UNSET = fault("E-PKCS11-UNSET", _D, Exit.UNREACHABLE,
-    "keys lie in a PKCS#11 token, and no module is set to reach it with",
+    "a PKCS#11 token is asked for, and no module is set to reach it with",
     "Set KLEIDI_PKCS11_MODULE, KLEIDI_PKCS11_TOKEN and KLEIDI_PKCS11_PIN_FILE, and start again")
 PKCS11_MODULE = fault("E-PKCS11-MODULE", _D, Exit.ERROR,
     "the PKCS#11 module cannot be used",
@@ -30,6 +30,12 @@ PKCS11_PIN_LOW = fault("E-PKCS11-PIN-LOW", _A, Exit.DEGRADED,
 PKCS11_NO_GCM = fault("E-PKCS11-NO-GCM", _D, Exit.REFUSED,
     "the token has no AES-GCM or makes no AES keys, so no key of ours can be there",
     "See `kleidi hsm check`; use another token, or another engine")
+PKCS11_NO_OAEP = fault("E-PKCS11-NO-OAEP", _D, Exit.REFUSED,
+    "the token has no RSA-OAEP that works, or makes no RSA key pair, so no slot of ours can be opened by it",
+    "See `kleidi hsm check`; use another token, or another kind of slot")
+SLOT_HSM_KEY = fault("E-SLOT-HSM-KEY", _D, Exit.WRONG_KEY,
+    "the token does not hold the key pair that opens the slot, or holds several that may be meant",
+    "Bring the key pair back from the device's own backup; see that it is the right token or partition")
 PKCS11_AWAY = fault("E-PKCS11-AWAY", _D, Exit.UNREACHABLE,
     "the token does not answer; it is connected to again by itself",
     "See that the device, its network and its vendor's daemon are up; restart the appliance if calls hang")

@@ -13,6 +13,7 @@ from appliance.pkcs11.options import Pkcs11Options
 from appliance.pkcs11.pin_file import PinFile
 from softhsm.pkcs11.cipher import Cipher
 from softhsm.pkcs11.device import Device
+from softhsm.pkcs11.key_pairs import KeyPairs
 from softhsm.pkcs11.module import Module
 from softhsm.pkcs11.token import Wanted
 
@@ -27,6 +28,7 @@ class Connection:
         self.device = device
         self._seconds = seconds
         self.cipher = Cipher(device)
+        self.pairs = KeyPairs(device)
         self._holders = 0
 
     @classmethod

@@ -15,6 +15,7 @@ _FAULTS: Final[dict[type[Pkcs11Error], Fault]] = {
     errors.ModuleError: faults.PKCS11_MODULE,
     errors.TokenError: faults.PKCS11_TOKEN,
     errors.NoGcmError: faults.PKCS11_NO_GCM,
+    errors.NoOaepError: faults.PKCS11_NO_OAEP,
     errors.PinLockedError: faults.PKCS11_PIN_LOCKED,
     errors.PinError: faults.PKCS11_PIN,
     errors.KeyGoneError: faults.PKCS11_KEY_GONE,
@@ -31,5 +32,16 @@ def of_a_change() -> Iterator[None]:
     """For what an operator asked for: a `KleidiError`."""
     try:
         yield
+    except Pkcs11Error as error:
+        raise KleidiError(fault(error), str(error)) from error
+
+
+@contextmanager
+def of_a_slot() -> Iterator[None]:
+    """For what a slot asks: a `KleidiError`, with a fault of its own for another key pair."""
+    try:
+        yield
+    except (errors.KeyGoneError, errors.TamperedError) as error:
+        raise KleidiError(faults.SLOT_HSM_KEY, str(error)) from error
     except Pkcs11Error as error:
         raise KleidiError(fault(error), str(error)) from error

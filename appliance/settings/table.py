@@ -20,6 +20,7 @@ from appliance.settings.values import (
     Mode,
     ModuleParameters,
     Number,
+    ObjectLabel,
     ProviderName,
     SlotKind,
     SocketPath,
@@ -123,6 +124,10 @@ class _Own(BaseSettings):
     )
     pkcs11_lanes: Count = Field(
         4, ge=1, le=64, description="How many calls go into the library at a time, a session each."
+    )
+    pkcs11_slot_key: ObjectLabel = Field(
+        "kleidi-slot",
+        description="The label of the RSA key pair in the token by which the slot `hsm` opens the seal.",
     )
     transport: Literal["nghttp2", "grpcio"] = Field(
         "nghttp2", description="The library that carries calls on the sockets."

@@ -22,6 +22,7 @@ _LAST_ID = 2**32 - 2
 _LEAST_WAIT = 0.01
 # Bytes, in CK_TOKEN_INFO.
 _SERIAL_SIZE, _LABEL_SIZE = 16, 32
+_OBJECT_LABEL_SIZE = 64
 _TOKEN_NAME = re.compile(r"(?:^|[;\s])\s*(serial|label)=")
 _LONGEST_PARAMETERS = 1024
 _LONGEST_PROVIDER = 100
@@ -126,6 +127,12 @@ def token_names(text: str) -> tuple[str, str]:
     return found.get("serial", ""), found.get("label", "")
 
 
+def _object_label(text: str) -> str:
+    if not text.isprintable() or not 0 < len(text.encode(errors="replace")) <= _OBJECT_LABEL_SIZE:
+        raise ValueError(f"must be 1 to {_OBJECT_LABEL_SIZE} bytes that can be printed")
+    return text
+
+
 def _parameters(text: str) -> str:
     if not text.isprintable() or len(text) > _LONGEST_PARAMETERS:
         raise ValueError(f"must be up to {_LONGEST_PARAMETERS} characters that can be printed")
@@ -157,5 +164,6 @@ Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(_number)]
 SlotKind = Annotated[str, AfterValidator(_slot)]
 TokenNames = Annotated[str, AfterValidator(_token)]
+ObjectLabel = Annotated[str, AfterValidator(_object_label)]
 ModuleParameters = Annotated[str, AfterValidator(_parameters)]
 Wait = Annotated[Number, AfterValidator(_wait)]
