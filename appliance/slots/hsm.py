@@ -135,7 +135,9 @@ class HsmEscrow:
         def run() -> None:
             try:
                 with Connection.of(self._options).held() as reached, words.of_a_slot():
-                    done.set_result(work(reached))
+                    answer = work(reached)
+                # Behind the logout: whoever comes next begins anew.
+                done.set_result(answer)
             except BaseException as error:  # noqa: BLE001  raised where it is waited for
                 done.set_exception(error)
 

@@ -14,11 +14,24 @@ from threading import Event
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
 from softhsm.pkcs11.binding import PROTOTYPES, FunctionList, Functions
-from softhsm.pkcs11.constants import CKF_RW_SESSION, Cka, Ckr, TokenFlag
-from softhsm.pkcs11.layout import ULONG, Attribute, GcmParameters
+from softhsm.pkcs11.constants import (
+    CKF_RW_SESSION,
+    CKM_RSA_PKCS_OAEP,
+    CKM_SHA256,
+    CKM_SHA_1,
+    CKO_PRIVATE_KEY,
+    Cka,
+    Ckr,
+    TokenFlag,
+)
+from softhsm.pkcs11.layout import ULONG, Attribute, GcmParameters, OaepParameters
 from softhsm.pkcs11.module import Module
 
 PIN = b"123456"
@@ -33,6 +46,9 @@ class FakeToken:
         self.max_sessions = max_sessions
         self.flags = TokenFlag.LOGIN_REQUIRED
         self.refused_attributes: set[Cka] = set()
+        self.lacks: set[int] = set()  # mechanisms
+        self.hashes = {CKM_SHA_1: SHA1, CKM_SHA256: SHA256}
+        self.pairs: dict[int, RSAPrivateKey] = {}
         self.answers: dict[str, Sequence[int]] = defaultdict(list)
         self.hangs: dict[str, Event] = {}
         self.entered = Event()
@@ -101,9 +117,9 @@ class FakeToken:
         _write(token.model, b"callbacks")
         token.flags, token.max_sessions, token.min_pin, token.max_pin = self.flags, self.max_sessions, 4, 8
 
-    def _getmechanisminfo(self, _: int, kind: int, info: Any) -> None:  # noqa: ANN401
-        del kind
-        info.contents.flags = 0xFFFFFF
+    def _getmechanisminfo(self, _: int, kind: int, info: Any) -> int:  # noqa: ANN401
+        info.contents.flags, info.contents.most = 0xFFFFFF, 2048
+        return Ckr.MECHANISM_INVALID if kind in self.lacks else Ckr.OK
 
     def _opensession(self, _: int, flags: int, *rest: Any) -> int:  # noqa: ANN401
         if self.max_sessions and len(self.sessions) >= self.max_sessions:
@@ -138,17 +154,45 @@ class FakeToken:
 
     def _generatekey(self, session: int, _: Any, template: int, count: int, handle: Any) -> int:  # noqa: ANN401
         values = _values(template, count)
+        if why := self._why_not(session, values):
+            return why
+        handle.contents.value = self._born(values | {_VALUE: secrets.token_bytes(32)})
+        return Ckr.OK
+
+    def _generatekeypair(self, session: int, _: Any, *rest: Any) -> int:  # noqa: ANN401
+        outer, inner = _values(*rest[:2]), _values(*rest[2:4])
+        if why := self._why_not(session, inner):
+            return why
+        size = ULONG.from_buffer_copy(outer[Cka.MODULUS_BITS]).value
+        private = self.keep(rsa.generate_private_key(65537, size), inner)
+        rest[4].contents.value, rest[5].contents.value = self._born(outer), private
+        return Ckr.OK
+
+    def keep(self, key: RSAPrivateKey, values: dict[int, bytes]) -> int:
+        """The private half of a pair, as an object."""
+        numbers = key.public_key().public_numbers()
+        told = {Cka.MODULUS: numbers.n.to_bytes(key.key_size // 8), Cka.PUBLIC_EXPONENT: b"\1\0\1"}
+        handle = self._born(values | told)
+        self.pairs[handle] = key
+        return handle
+
+    def private_keys(self) -> list[int]:
+        wanted = bytes(ULONG(CKO_PRIVATE_KEY))
+        return [handle for handle, values in self.objects.items() if values[Cka.CLASS] == wanted]
+
+    def _why_not(self, session: int, values: dict[int, bytes]) -> int:
         if session not in self.sessions:
             return Ckr.SESSION_HANDLE_INVALID
         if self.refused_attributes & values.keys():
             return Ckr.ATTRIBUTE_TYPE_INVALID
         if values[Cka.TOKEN] == b"\1" and not self.sessions[session]["writes"]:
             return Ckr.SESSION_READ_ONLY
-        key = 1000 + len(self.objects) + secrets.randbelow(1 << 20)
-        born = {Cka.LOCAL: b"\1", Cka.NEVER_EXTRACTABLE: b"\1", _VALUE: secrets.token_bytes(32)}
-        self.objects[key] = values | born
-        handle.contents.value = key
         return Ckr.OK
+
+    def _born(self, values: dict[int, bytes]) -> int:
+        key = 1000 + len(self.objects) + secrets.randbelow(1 << 20)
+        self.objects[key] = values | {Cka.LOCAL: b"\1", Cka.NEVER_EXTRACTABLE: b"\1"}
+        return key
 
     def _destroyobject(self, _: int, key: int) -> int:
         return Ckr.OK if self.objects.pop(key, None) else Ckr.OBJECT_HANDLE_INVALID
@@ -188,7 +232,17 @@ class FakeToken:
         self.sessions[session]["gcm"] = parameters, AESGCM(self.objects[key][_VALUE])
         return Ckr.OK
 
-    _decryptinit = _encryptinit
+    def _decryptinit(self, session: int, mechanism: Any, key: int) -> int:  # noqa: ANN401
+        if mechanism.contents.type != CKM_RSA_PKCS_OAEP or session not in self.sessions:
+            return self._encryptinit(session, mechanism, key)
+        if key not in self.objects or not self.logged_in:
+            return Ckr.KEY_HANDLE_INVALID
+        used = cast(mechanism.contents.parameter, POINTER(OaepParameters)).contents.hash
+        if used not in self.hashes:
+            return Ckr.MECHANISM_PARAM_INVALID
+        algorithm = self.hashes[used]
+        self.sessions[session]["oaep"] = self.pairs[key], OAEP(MGF1(algorithm()), algorithm(), None)
+        return Ckr.OK
 
     def _encrypt(self, session: int, data: int, size: int, out: int, room: Any) -> None:  # noqa: ANN401
         gcm, cipher = self.sessions[session].pop("gcm")
@@ -198,6 +252,13 @@ class FakeToken:
         _give(cipher.encrypt(nonce, ctypes.string_at(data, size), aad), out, room)
 
     def _decrypt(self, session: int, data: int, size: int, out: int, room: Any) -> int:  # noqa: ANN401
+        if "oaep" in self.sessions[session]:
+            pair, padding = self.sessions[session].pop("oaep")
+            try:
+                _give(pair.decrypt(ctypes.string_at(data, size), padding), out, room)
+            except ValueError:
+                return Ckr.ENCRYPTED_DATA_INVALID
+            return Ckr.OK
         gcm, cipher = self.sessions[session].pop("gcm")
         nonce, aad = ctypes.string_at(gcm.iv, 12), ctypes.string_at(gcm.aad, gcm.aad_size)
         try:
