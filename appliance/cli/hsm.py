@@ -1,4 +1,4 @@
-"""`kleidi hsm …`: whether a hardware module can hold our keys, before any does."""
+"""`kleidi hsm …`: whether a hardware module can hold our keys or open the seal, before it does."""
 
 import typer
 
@@ -19,16 +19,17 @@ def _group() -> None:
 
 @app.command()
 def check(*, output: Printed = Output.TEXT) -> None:
-    """Whether the token of KLEIDI_PKCS11_MODULE can hold our keys; nothing is left in it.
+    """Whether the token of KLEIDI_PKCS11_MODULE can hold our keys or open a slot; nothing is left in it.
 
-    It loads the library, finds the token, logs in once, makes a key for the session alone and tries it.
+    It loads the library, finds the token, logs in once, makes a key and a key pair for the
+    session alone and tries them.
     A PIN that one wrong try would lock is not tried.
     """
     hardening.shut()
     options = Pkcs11Options.of(load())
     if options is None:
         raise KleidiError(faults.PKCS11_UNSET)
-    from appliance.engines.pkcs11.check import check as checked
+    from appliance.pkcs11.check import check as checked
 
     found = checked(options)
     tell(found, output)

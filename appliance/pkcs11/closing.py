@@ -1,5 +1,6 @@
 """Bytes closed to a key pair's public half, in this process; only the device that has the pair opens them."""
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
@@ -29,12 +30,12 @@ def close(public: Public, used: Hash, plaintext: bytes) -> bytes:
     return _key(public).encrypt(plaintext, OAEP(MGF1(algorithm()), algorithm(), label=None))
 
 
-def best(pairs: KeyPairs, label: str, public: Public) -> Hash:
+def best(public: Public, decrypt: Callable[[Hash, bytes], bytes]) -> Hash:
     """The first hash with which the device opens what was closed here. Raises `NoOaepError` without any."""
     refused: list[str] = []
     for used in Hash:
         try:
-            if pairs.decrypt(label, public, used, close(public, used, _PROBE)) == _PROBE:
+            if decrypt(used, close(public, used, _PROBE)) == _PROBE:
                 return used
             refused.append(f"{used.value}: it gives back other bytes")
         except (DeniedError, SuspectError) as error:

@@ -1,4 +1,4 @@
-"""What the PKCS#11 room says, as faults."""
+"""What the PKCS#11 room says, and what a token says of itself, as faults."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,9 @@ from typing import Final
 from appliance import faults
 from appliance.faults import Fault, KleidiError
 from softhsm.pkcs11 import errors
+from softhsm.pkcs11.constants import TokenFlag
 from softhsm.pkcs11.errors import Pkcs11Error
+from softhsm.pkcs11.token import Token
 
 # The narrower ones first.
 _FAULTS: Final[dict[type[Pkcs11Error], Fault]] = {
@@ -25,6 +27,18 @@ _FAULTS: Final[dict[type[Pkcs11Error], Fault]] = {
 
 def fault(error: Pkcs11Error) -> Fault:
     return next((each for kind, each in _FAULTS.items() if isinstance(error, kind)), faults.PKCS11_AWAY)
+
+
+def warnings(token: Token) -> dict[Fault, str]:
+    """What the token says of itself without being asked for a key."""
+    found = {}
+    if token.flags & TokenFlag.USER_PIN_FINAL_TRY:
+        found[faults.PKCS11_PIN_LOW] = "one try left"
+    elif token.flags & TokenFlag.USER_PIN_COUNT_LOW:
+        found[faults.PKCS11_PIN_LOW] = "a wrong PIN was given since the last right one"
+    if token.flags & TokenFlag.WRITE_PROTECTED:
+        found[faults.PKCS11_READ_ONLY] = str(token)
+    return found
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from threading import Thread
 from typing import Final, Self, TypeVar
 
@@ -68,7 +69,7 @@ class HsmEscrow:
         def work(reached: Connection) -> Mapping[str, str]:
             public = self._only(reached) or self._made(reached)
             self._demand_guarded(reached, public)
-            used = closing.best(reached.pairs, self._key, public)
+            used = closing.best(public, partial(reached.pairs.decrypt, self._key, public))
             ciphertext = closing.close(public, used, key)
             if closing.opened(reached.pairs, self._key, public, used, ciphertext) != key:
                 raise KleidiError(faults.SLOT_HSM_KEY, "the device does not give back what was closed")

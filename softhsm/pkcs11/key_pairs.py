@@ -41,7 +41,7 @@ class KeyPairs:
         """A new one. Raises `DeniedError` where it could leave the token, or when one is there by now."""
 
         def work(login: Login, session: Session) -> Public:
-            made = pair.make(login, session, label)
+            made = pair.make(session, login.token.slot, label)
             if len(session.find(label=label, kind=CKO_PRIVATE_KEY)) == 1:
                 return made.public
             # Another node of the same token was as quick; which of the two is meant nobody could tell.

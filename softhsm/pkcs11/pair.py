@@ -17,7 +17,6 @@ from softhsm.pkcs11.constants import (
 )
 from softhsm.pkcs11.errors import DeniedError, Pkcs11Error
 from softhsm.pkcs11.layout import ULONG
-from softhsm.pkcs11.login import Login
 from softhsm.pkcs11.session import Session
 from softhsm.pkcs11.shape import Shape
 from softhsm.pkcs11.template import Value
@@ -80,14 +79,14 @@ def find(session: Session, label: str) -> list[Pair]:
     return [Pair(handle, public) for handle in of_ours if (public := _public(session, handle)) is not None]
 
 
-def make(login: Login, session: Session, label: str, *, lasts: bool = True) -> Pair:
+def make(session: Session, slot: int, label: str, *, lasts: bool = True) -> Pair:
     """A new key pair, as near to what is wished for as the token lets it be. One that *lasts* is written.
 
     Raises `DeniedError` where the private key could leave the token. Leaves nothing behind when it fails.
     """
     identity = secrets.token_bytes(16)
     named: dict[Cka, Value] = {Cka.ID: identity, Cka.LABEL: label.encode(), Cka.TOKEN: lasts}
-    outer = _PUBLIC | named | {Cka.MODULUS_BITS: _size(login)}
+    outer = _PUBLIC | named | {Cka.MODULUS_BITS: _size(session, slot) if lasts else _LEAST}
     handles = _PRIVATE.made(lambda values: session.generate_pair(outer, values | named))
     handle = handles[1]
     wrong = [each for each in loose(session, handle) if lasts or each != Cka.TOKEN.name]
@@ -133,9 +132,8 @@ def _public(session: Session, handle: int) -> Public | None:
     return public if sound and public.exponent % 2 and public.exponent > 1 else None
 
 
-def _size(login: Login) -> int:
+def _size(session: Session, slot: int) -> int:
     """The better size that the token says it makes; what it does not say is taken for the usual one."""
     info = binding.MechanismInfo()
-    slot = login.token.slot
-    login.module.call("C_GetMechanismInfo", slot, CKM_RSA_PKCS_KEY_PAIR_GEN, byref(info))
+    session.module.call("C_GetMechanismInfo", slot, CKM_RSA_PKCS_KEY_PAIR_GEN, byref(info))
     return next((size for size in _SIZES if size <= info.most), _SIZES[-1])

@@ -20,7 +20,7 @@ from appliance.cli.version import Version
 from appliance.client.keys import KeyCheck, KeyList
 from appliance.client.report import Changed, Report
 from appliance.documents import Document
-from appliance.engines.pkcs11.check import Checked
+from appliance.pkcs11.checked import Checked
 from appliance.usage.report import Count
 
 DOCUMENTS: tuple[type[Document], ...] = (

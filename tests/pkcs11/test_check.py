@@ -9,10 +9,18 @@ from typing import Any
 
 import pytest
 
-from appliance.engines.pkcs11.check import check
 from appliance.faults import Exit
+from appliance.pkcs11.check import check
 from appliance.pkcs11.options import Pkcs11Options
-from softhsm.pkcs11.constants import Ckr, TokenFlag
+from softhsm.pkcs11.constants import (
+    CKM_AES_GCM,
+    CKM_RSA_PKCS_OAEP,
+    CKM_SHA256,
+    CKO_PRIVATE_KEY,
+    CKO_PUBLIC_KEY,
+    CKO_SECRET_KEY,
+    TokenFlag,
+)
 from tests.cli import documents
 from tests.docs.pages import without_settings
 from tests.pkcs11 import fake_token, places
@@ -39,10 +47,13 @@ def typed(options: Pkcs11Options, *arguments: str) -> subprocess.CompletedProces
     )
 
 
+KEYS = (CKO_PUBLIC_KEY, CKO_PRIVATE_KEY, CKO_SECRET_KEY)
+
+
 def objects(place: Place) -> int:
     device = place.device()
     try:
-        return device.run(lambda _, session: len(session.find()))
+        return device.run(lambda _, session: sum(len(session.find(kind=kind)) for kind in KEYS))
     finally:
         device.close()
 
@@ -55,6 +66,8 @@ def test_a_good_token_is_told_and_nothing_is_left_in_it(real: Place) -> None:
     assert done.returncode == found["exit"] == (Exit.DEGRADED if found["findings"] else Exit.OK)
     assert (found["login"], found["label"]) == (True, real.options.label)
     assert found["nonces"] in ("ours", "module")
+    assert found["serves"] == ["engine", "slot"]
+    assert found["oaep"] in ("sha256", "sha1")
     assert objects(real) == before
     # NSS says of no key that it was made there.
     loose: dict[str, list[str]] = {"softhsm": [], "nss": ["LOCAL"]}
@@ -115,11 +128,33 @@ def test_whose_nonces_they_are_is_found_out(fake: FakeToken, options: Pkcs11Opti
     assert not fake.initialized
 
 
-def test_a_token_without_gcm_is_none_for_us(fake: FakeToken, options: Pkcs11Options) -> None:
-    fake.answers["C_GetMechanismInfo"] = [Ckr.MECHANISM_INVALID]
-    found = check(options)
-    assert (found.exit, found.nonces, found.login) == (Exit.REFUSED, "none", False)
-    assert [each.id for each in found.findings] == ["E-PKCS11-NO-GCM"]
+@pytest.mark.parametrize(
+    ("lacks", "serves", "found"),
+    [
+        ({CKM_AES_GCM}, ["slot"], ["E-PKCS11-NO-GCM"]),
+        ({CKM_RSA_PKCS_OAEP}, ["engine"], ["E-PKCS11-NO-OAEP"]),
+        ({CKM_AES_GCM, CKM_RSA_PKCS_OAEP}, [], ["E-PKCS11-NO-GCM", "E-PKCS11-NO-OAEP"]),
+    ],
+)
+def test_what_a_token_serves_for_is_told(
+    fake: FakeToken, options: Pkcs11Options, lacks: set[int], serves: list[str], found: list[str]
+) -> None:
+    fake.lacks = lacks
+    done = check(options)
+    assert (done.exit, done.login) == (Exit.DEGRADED if serves else Exit.REFUSED, True)
+    assert done.serves == serves
+    assert [each.id for each in done.findings] == found
+    assert (done.nonces == "none", done.oaep == "none") == ("engine" not in serves, "slot" not in serves)
+    assert fake.objects == {}
+
+
+def test_the_better_hash_is_told_and_none_is_no_slot(fake: FakeToken, options: Pkcs11Options) -> None:
+    assert check(options).oaep == "sha256"
+    del fake.hashes[CKM_SHA256]
+    assert check(options).oaep == "sha1"
+    fake.hashes.clear()
+    assert (check(options).oaep, check(options).serves) == ("none", ["engine"])
+    assert fake.objects == {}
 
 
 def test_the_last_try_of_a_pin_is_not_spent_on_a_check(fake: FakeToken, options: Pkcs11Options) -> None:

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -29,7 +30,7 @@ class Made:
         self.device = device
         self.pairs = KeyPairs(device)
         self.public = self.pairs.make(LABEL)
-        self.used = closing.best(self.pairs, LABEL, self.public)
+        self.used = closing.best(self.public, partial(self.pairs.decrypt, LABEL, self.public))
 
     def close(self, plaintext: bytes = PLAINTEXT) -> bytes:
         return closing.close(self.public, self.used, plaintext)
@@ -115,11 +116,9 @@ def test_threads_do_not_disturb_each_other(made: Made) -> None:
 
 def test_of_one_for_the_session_nothing_is_left(made: Made) -> None:
     def work(login: Login, session: Session) -> None:
-        pair.remove(session, pair.make(login, session, "kleidi check", lasts=False))
+        pair.remove(session, pair.make(session, login.token.slot, "kleidi check", lasts=False))
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pair, "_SIZES", (2048,))
-        made.device.run(work)
+    made.device.run(work)
     assert made.pairs.called("kleidi check") == []
     assert made.pairs.called(LABEL) == [made.public]
 
@@ -175,10 +174,10 @@ def test_a_short_key_is_none(fake: FakeToken, pairs: KeyPairs, monkeypatch: pyte
 def test_a_token_that_has_no_oaep_or_no_hash_is_told(fake: FakeToken, pairs: KeyPairs) -> None:
     public = pairs.make(LABEL)
     del fake.hashes[CKM_SHA256]
-    assert closing.best(pairs, LABEL, public) is Hash.SHA1
+    assert closing.best(public, partial(pairs.decrypt, LABEL, public)) is Hash.SHA1
     fake.hashes.clear()
     with pytest.raises(NoOaepError, match=r"sha256: .*PARAM_INVALID; sha1: "):
-        closing.best(pairs, LABEL, public)
+        closing.best(public, partial(pairs.decrypt, LABEL, public))
     fake.lacks = {CKM_RSA_PKCS_OAEP}
     pairs.demand(makes=False)  # asked in this login already
     fake.logged_in = fake.initialized = False

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance import faults
-from appliance.engines.pkcs11.check import check
+from appliance.pkcs11.check import check
 from softhsm.pkcs11 import device as devices
 from softhsm.pkcs11.device import Device
 from softhsm.pkcs11.errors import Pkcs11Error
@@ -28,8 +28,10 @@ def test_a_client_that_hides_gcm_is_told_as_such(remote: tuple[Place, Server]) -
     place, _ = remote
     assert place.options is not None
     hidden = hides_gcm(place)
-    found = [each.id for each in check(place.options).findings]
-    assert found == ([faults.PKCS11_NO_GCM.id] if hidden else [])
+    found = check(place.options)
+    assert [each.id for each in found.findings] == ([faults.PKCS11_NO_GCM.id] if hidden else [])
+    # Of RSA it hides nothing.
+    assert found.serves == (["slot"] if hidden else ["engine", "slot"])
 
 
 def test_a_server_that_was_started_again_costs_no_call(

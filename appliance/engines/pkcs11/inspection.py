@@ -9,18 +9,18 @@ from contextlib import suppress
 from appliance import faults
 from appliance.engines.pkcs11.state import Held
 from appliance.faults import Fault
+from appliance.pkcs11 import words
 from softhsm.pkcs11 import key
-from softhsm.pkcs11.constants import Cka, TokenFlag
+from softhsm.pkcs11.constants import Cka
 from softhsm.pkcs11.device import Device
 from softhsm.pkcs11.errors import DeniedError, KeyGoneError
 from softhsm.pkcs11.login import Login
 from softhsm.pkcs11.session import Session
-from softhsm.pkcs11.token import Token
 
 
 def of(device: Device, held: Held) -> Mapping[Fault, str]:
     """Warnings with their details; what the token does not let be seen is not told. Raises `Pkcs11Error`."""
-    found = flags(device.token())
+    found = words.warnings(device.token())
     left: list[str] = []
     with suppress(DeniedError):
         left.append(_counted(_executed(device, held), "destroyed key", "that the token does not let go of"))
@@ -37,18 +37,6 @@ def of(device: Device, held: Held) -> Mapping[Fault, str]:
 
 def _counted(number: int, what: str, which: str) -> str:
     return f"{number} {what}{'s' * (number > 1)} {which}" if number else ""
-
-
-def flags(token: Token) -> dict[Fault, str]:
-    """What the token says of itself without being asked for a key."""
-    found = {}
-    if token.flags & TokenFlag.USER_PIN_FINAL_TRY:
-        found[faults.PKCS11_PIN_LOW] = "one try left"
-    elif token.flags & TokenFlag.USER_PIN_COUNT_LOW:
-        found[faults.PKCS11_PIN_LOW] = "a wrong PIN was given since the last right one"
-    if token.flags & TokenFlag.WRITE_PROTECTED:
-        found[faults.PKCS11_READ_ONLY] = str(token)
-    return found
 
 
 def destroy(session: Session, object_id: str) -> None:

@@ -1,23 +1,23 @@
-"""What a token can do for us, tried on a key that lasts as long as its session: the device keeps nothing.
+"""What a token can do for us, tried on keys that last as long as their session: the device keeps nothing.
 
-Every step that fails ends the rest, for that stands upon it; what was seen until then is told all the same.
-The PIN is given once, and not at all where one wrong try would lock it.
+It may hold the engine's keys, open a slot, do both or neither. A step that fails ends what stands upon it;
+what was seen is told all the same. The PIN is given once, and not at all where one wrong try would lock it.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Final
+from functools import partial
+from typing import Final
 
-from appliance import faults, screen
-from appliance.documents import Document
-from appliance.engines.pkcs11 import inspection
+from appliance import faults
 from appliance.faults import Exit, Fault
-from appliance.pkcs11 import module_file, words
+from appliance.pkcs11 import closing, module_file, words
+from appliance.pkcs11.checked import Checked, Finding
 from appliance.pkcs11.options import Pkcs11Options
 from appliance.pkcs11.pin_file import PinFile
-from softhsm.pkcs11 import errors, key
+from softhsm.pkcs11 import errors, key, oaep, pair
 from softhsm.pkcs11 import token as tokens
 from softhsm.pkcs11.cipher import draws_nonces
 from softhsm.pkcs11.constants import TokenFlag
@@ -30,66 +30,14 @@ from softhsm.pkcs11.token import Token, Wanted
 _PLAINTEXT: Final = b"kleidi hsm check"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What somebody should mend or know."""
-
-    id: Annotated[str, "the fault's stable id, see errors.md"]
-    message: Annotated[str, "what is wrong, in a sentence that belongs to the id"]
-    remedy: Annotated[str, "what to do"]
-    detail: Annotated[str, "which, why, how much; empty when there is nothing to add"]
-
-
-@dataclass(frozen=True)
-class Checked(Document):
-    """What the token of a hardware module can do for us; tried on a key that is gone again."""
-
-    schema: ClassVar[str] = "kleidi.hsm-check/v1"
-    printed_by: ClassVar[str] = "kleidi hsm check"
-
-    exit: Annotated[int, "the exit code"]
-    module: Annotated[str, "the library's file"]
-    library: Annotated[str, "what it says it is; empty when it was not asked, as is all below"]
-    serial: Annotated[str, "the token's"]
-    label: Annotated[str, "the token's"]
-    model: Annotated[str, "the token's"]
-    max_sessions: Annotated[int, "how many the token allows; 0 when it sets no limit or does not tell"]
-    login: Annotated[bool, "whether the PIN was taken, or none is wanted"]
-    nonces: Annotated[str, "who makes them for AES-GCM: ours or module; none where it does not work"]
-    loose: Annotated[list[str], "attributes of a key that are otherwise than was asked for"]
-    unknown: Annotated[list[str], "attributes of a key of which the token says nothing"]
-    findings: Annotated[list[Finding], "what should be mended or known"] = field(default_factory=list)
-
-    def to_text(self, columns: int = screen.ENDLESS) -> str:
-        shown = [
-            ("module", self.module),
-            ("library", self.library),
-            ("token", f'"{self.label}" serial {self.serial} {self.model}'.rstrip() if self.model else ""),
-            ("sessions", str(self.max_sessions or "no limit known")),
-            ("login", "yes" if self.login else "no"),
-            (
-                "AES-GCM",
-                {"ours": "yes, nonces ours", "module": "yes, nonces the module's"}.get(self.nonces, "no"),
-            ),
-            ("loose", ", ".join(self.loose) or "nothing"),
-            ("not told", ", ".join(self.unknown) or "nothing"),
-        ]
-        told = [
-            f"{each.id}: {each.message}. {each.remedy}." + (f" ({each.detail})" if each.detail else "")
-            for each in self.findings
-        ]
-        rows = [(name, screen.safe(words_) or "-") for name, words_ in shown]
-        return "\n".join(
-            [*screen.rows(rows, columns), screen.wrapped(map(screen.safe, told), columns)]
-        ).rstrip()
-
-
 @dataclass
 class _Seen:
     library: str = ""
     token: Token | None = None
     login: bool = False
+    serves: list[str] = field(default_factory=list)
     nonces: str = "none"
+    oaep: str = "none"
     loose: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     findings: dict[Fault, str] = field(default_factory=dict)
@@ -98,12 +46,12 @@ class _Seen:
 def check(options: Pkcs11Options) -> Checked:
     """May take as long as the module does; what is wrong stands in the answer."""
     seen = _Seen()
-    try:
+    with _told(seen):
         _look(options, seen)
-    except errors.Pkcs11Error as error:
-        seen.findings[words.fault(error)] = str(error)
     token = seen.token
     worst = [each.exit for each in seen.findings if each.exit is not Exit.DEGRADED]
+    # Which serves for one thing alone is no failure: whoever asks may want no other.
+    worst = [] if seen.serves else worst
     return Checked(
         exit=int(worst[-1] if worst else Exit.DEGRADED if seen.findings else Exit.OK),
         module=str(options.module),
@@ -113,7 +61,9 @@ def check(options: Pkcs11Options) -> Checked:
         model=token.model if token else "",
         max_sessions=token.max_sessions if token else 0,
         login=seen.login,
+        serves=seen.serves,
         nonces=seen.nonces,
+        oaep=seen.oaep,
         loose=seen.loose,
         unknown=seen.unknown,
         findings=[Finding(each.id, each.sentence, each.remedy, told) for each, told in seen.findings.items()],
@@ -126,14 +76,15 @@ def _look(options: Pkcs11Options, seen: _Seen) -> None:
     try:
         seen.library = module.about()
         token = seen.token = tokens.find(module, Wanted(options.serial, options.label))
-        seen.findings |= inspection.flags(token)
-        tokens.demand_gcm(module, token)
+        seen.findings |= words.warnings(token)
         with _opened(module, token) as session:
             if token.flags & TokenFlag.LOGIN_REQUIRED:
                 pin = PinFile(options.pin_file) if options.pin_file else None
                 PinGuard(pin).log_in(session, token)
             seen.login = True
-            _try_key(session, seen)
+            for use in (_try_key, _try_pair):
+                with _told(seen):
+                    use(session, token, seen)
     finally:
         module.finalize()
 
@@ -147,7 +98,16 @@ def _opened(module: Module, token: Token) -> Iterator[Session]:
         session.close()
 
 
-def _try_key(session: Session, seen: _Seen) -> None:
+@contextmanager
+def _told(seen: _Seen) -> Iterator[None]:
+    try:
+        yield
+    except errors.Pkcs11Error as error:
+        seen.findings[words.fault(error)] = str(error)
+
+
+def _try_key(session: Session, token: Token, seen: _Seen) -> None:
+    tokens.demand_gcm(session.module, token)
     handle = key.temporary(session)
     try:
         seen.loose, seen.unknown = key.missing(session, handle), key.unknown(session, handle)
@@ -158,9 +118,22 @@ def _try_key(session: Session, seen: _Seen) -> None:
         draws = draws_nonces(session, handle)
         _round_trip(session, handle, bytes(NONCE_SIZE) if draws else os.urandom(NONCE_SIZE))
         seen.nonces = "module" if draws else "ours"
+        seen.serves.append("engine")
     finally:
         with suppress(errors.Pkcs11Error):
             session.destroy(handle)
+
+
+def _try_pair(session: Session, token: Token, seen: _Seen) -> None:
+    tokens.demand_oaep(session.module, token)
+    tokens.demand_pairs(session.module, token)
+    made = pair.make(session, token.slot, "kleidi hsm check", lasts=False)
+    try:
+        decrypt = partial(oaep.decrypt, session.module, session.handle, made.handle)
+        seen.oaep = closing.best(made.public, decrypt).value
+        seen.serves.append("slot")
+    finally:
+        pair.remove(session, made)
 
 
 def _round_trip(session: Session, handle: int, nonce: bytes) -> None:
