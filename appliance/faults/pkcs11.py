@@ -33,6 +33,9 @@ PKCS11_NO_GCM = fault("E-PKCS11-NO-GCM", _D, Exit.REFUSED,
 PKCS11_NO_OAEP = fault("E-PKCS11-NO-OAEP", _D, Exit.REFUSED,
     "the token has no RSA-OAEP that works, or makes no RSA key pair, so no slot of ours can be opened by it",
     "See `kleidi hsm check`; use another token, or another kind of slot")
+SLOT_HSM_AWAY = fault("E-SLOT-HSM-AWAY", Kind.WAITING, Exit.SEALED,
+    "the hardware module that opens the seal is away; it is asked again by itself",
+    "See that the device is connected and the one that KLEIDI_PKCS11_TOKEN names, or open with another slot")
 SLOT_HSM_KEY = fault("E-SLOT-HSM-KEY", _D, Exit.WRONG_KEY,
     "the token does not hold the key pair that opens the slot, or holds several that may be meant",
     "Bring the key pair back from the device's own backup; see that it is the right token or partition")

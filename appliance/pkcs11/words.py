@@ -52,9 +52,11 @@ def of_a_change() -> Iterator[None]:
 
 @contextmanager
 def of_a_slot() -> Iterator[None]:
-    """For what a slot asks: a `KleidiError`, with a fault of its own for another key pair."""
+    """For what a slot asks: a `KleidiError`, of its own for a device that is away and another key pair."""
     try:
         yield
+    except (errors.AwayError, errors.LostError, errors.TokenError) as error:
+        raise KleidiError(faults.SLOT_HSM_AWAY, str(error)) from error
     except (errors.KeyGoneError, errors.TamperedError) as error:
         raise KleidiError(faults.SLOT_HSM_KEY, str(error)) from error
     except Pkcs11Error as error:

@@ -127,6 +127,12 @@ def _file(kind: str) -> Callable[[Path, object], MachineSlot]:
     return lambda seal_key, _settings: Custody(kind, seal_key)
 
 
+def _hsm(asked: Asked) -> "Escrow":
+    from appliance.slots.hsm import HsmEscrow
+
+    return HsmEscrow.of(asked.settings)
+
+
 _ALL = (
     Kind(
         "file",
@@ -147,6 +153,7 @@ _ALL = (
     # A chip is slow, and the whole machine's: tried once a day.
     _escrow("tpm", "kept by this machine's TPM 2.0", _tpm, try_seconds=24 * 3600),
     _escrow("transit", "kept by a Transit server", _transit, try_seconds=600),
+    _escrow("hsm", "a key pair in a hardware module, by its PKCS#11 library", _hsm, try_seconds=600),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
 BY_ITSELF = tuple(kind for kind in _ALL if kind.by_itself)

@@ -135,7 +135,7 @@ def test_a_token_of_another_name_is_not_taken_for_it(
     values = escrow.deposit(KEY)
     other = HsmEscrow(replace(opener.options or options, label="another"), LABEL)
     for call in (other.ready, lambda: other.deposit(KEY), lambda: other.release(values)):
-        assert refused(call) is faults.PKCS11_TOKEN
+        assert refused(call) is faults.SLOT_HSM_AWAY
     assert escrow.release(values) == KEY
 
 
@@ -226,10 +226,10 @@ def test_a_pin_that_one_try_would_lock_is_not_given(faked: HsmEscrow, fake: Patc
 def test_a_device_that_is_away_is_told_and_found_again(faked: HsmEscrow, fake: Patched) -> None:
     values = faked.deposit(KEY)
     fake.answers["C_Decrypt"] = [Ckr.DEVICE_REMOVED]
-    assert refused(lambda: faked.release(values)) is faults.PKCS11_AWAY
+    assert refused(lambda: faked.release(values)) is faults.SLOT_HSM_AWAY
     fake.present = False
     for call in (faked.ready, lambda: faked.knows(values)):
-        assert refused(call) is faults.PKCS11_TOKEN
+        assert refused(call) is faults.SLOT_HSM_AWAY
     fake.present = True
     assert faked.release(values) == KEY
 
@@ -241,7 +241,7 @@ def test_a_device_that_hangs_is_not_waited_for(fake: Patched, options: Pkcs11Opt
     try:
         with pytest.raises(KleidiError, match="no answer within") as caught:
             impatient.release(values)
-        assert caught.value.fault is faults.PKCS11_AWAY
+        assert caught.value.fault is faults.SLOT_HSM_AWAY
         assert fake.entered.is_set()
     finally:
         let_go.set()
