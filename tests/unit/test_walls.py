@@ -20,6 +20,7 @@ ONE_WAY = "Data flows one way through the appliance"
 PKCS11 = "Only softhsm speaks PKCS#11"
 SOFTHSM = "Only its engines know softhsm"
 ANY_MODULE = "Only its own room and engine know the room for any PKCS#11 module"
+DEVICE = "Only its engine and its slot use the operator's token"
 NO_SOFTHSM = "Any PKCS#11 module needs nothing of SoftHSM"
 ENGINE = "Only the assembly knows the engines"
 TPM = "Only its slot knows the TPM"
@@ -45,6 +46,7 @@ BREACHES = [
     ("appliance/cli/keys.py", "softhsm", {SOFTHSM}),
     ("appliance/cli/keys.py", "softhsm.pkcs11.device", {SOFTHSM, ANY_MODULE}),
     ("appliance/engines/softhsm/engine.py", "softhsm.pkcs11.device", {ANY_MODULE}),
+    ("appliance/cli/keys.py", "appliance.pkcs11", {DEVICE}),
     ("softhsm/pkcs11/module.py", "softhsm.errors", {NO_SOFTHSM}),
     ("appliance/engines/pkcs11/engine.py", "softhsm.module", {NO_SOFTHSM}),
     ("appliance/pkcs11/connection.py", "softhsm.module", {NO_SOFTHSM}),
