@@ -38,13 +38,14 @@ def boots(root: Path, times: int) -> tuple[list[Boot], list[Boot]]:
     first, again = [], []
     for number in range(times):
         with Appliance(root / f"first-{number}", log_format="json") as appliance:
-            first.append(_boot(appliance))
+            first.append(booted(appliance))
             appliance.stop()
-            again.append(_boot(appliance))
+            again.append(booted(appliance))
     return first, again
 
 
-def _boot(appliance: Appliance) -> Boot:
+def booted(appliance: Appliance) -> Boot:
+    """Start it, and wait until it serves and its provisioner has ended. Its log is JSON."""
     before = len(appliance.log())
     uptime, started = float(Path("/proc/uptime").read_text().split()[0]), time.time()
     appliance.start()

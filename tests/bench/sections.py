@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import boot, container, engines, kms, memory, outage, rotation, starts, usage
+from tests.bench import boot, container, engines, kms, memory, outage, rotation, slots, starts, usage
 from tests.bench.page.written import Picture
 
 
@@ -50,6 +50,9 @@ def sections(root: Path, *, rounds: int, boots: int, whole: bool) -> dict[str, S
         "memory": Section("Memory", lambda: Measured(memory.table(root / "memory", many))),
         "rotation": Section("Change of keys", lambda: Measured(rotation.table(root))),
         "container": Section("In the image", lambda: Measured(container.table(many))),
+        "slots": Section(
+            "Ways into the seal", lambda: Measured(slots.table(root / "slots", rounds)), slow=True
+        ),
         "usage": Section("Counting what is stored", lambda: Measured(usage.table(root)), slow=True),
         "engines": Section("Other engines", lambda: Measured(engines.table(root)), slow=True),
         "outage": Section("Transit away", lambda: Measured(outage.table(root)), slow=True),
