@@ -59,8 +59,8 @@ class _Own(BaseSettings):
     )
     slot: SlotKind = Field(
         "file",
-        description="Where the seal key is kept: "
-        + ", or ".join(f"`{kind.name}`, {kind.about}" for kind in BY_ITSELF)
+        description="What opens the seal at every start: "
+        + "; ".join(f"`{kind.name}`, {kind.about}" for kind in BY_ITSELF)
         + ".",
     )
     seal_key_file: AbsolutePath | None = Field(

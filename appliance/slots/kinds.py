@@ -123,27 +123,27 @@ def _transit(asked: Asked) -> "Escrow":
     return TransitEscrow.of(asked.settings)
 
 
-def _file(kind: str) -> Callable[[Path, object], MachineSlot]:
-    return lambda seal_key, _settings: Custody(kind, seal_key)
-
-
 def _hsm(asked: Asked) -> "Escrow":
     from appliance.slots.hsm import HsmEscrow
 
     return HsmEscrow.of(asked.settings)
 
 
+def _file(kind: str) -> Callable[[Path, object], MachineSlot]:
+    return lambda seal_key, _settings: Custody(kind, seal_key)
+
+
 _ALL = (
     Kind(
         "file",
-        "outside the volume",
+        "a key file outside the volume",
         partial(_key_file, "file"),
         lambda asked: asked.key_file is not None,
         _file("file"),
     ),
     Kind(
         "volume",
-        "beside the seal, which protects nothing and is for demos",
+        "a key file beside the seal, which protects nothing and is for demos",
         partial(_key_file, "volume"),
         lambda _asked: False,
         _file("volume"),
@@ -151,9 +151,9 @@ _ALL = (
     Kind("passphrase", "a person's", _passphrase, lambda asked: asked.passphrase is not None),
     Kind("recovery", "an age identity in a safe", _recovery, lambda asked: asked.identity is not None),
     # A chip is slow, and the whole machine's: tried once a day.
-    _escrow("tpm", "kept by this machine's TPM 2.0", _tpm, try_seconds=24 * 3600),
-    _escrow("transit", "kept by a Transit server", _transit, try_seconds=600),
-    _escrow("hsm", "a key pair in a hardware module, by its PKCS#11 library", _hsm, try_seconds=600),
+    _escrow("tpm", "by this machine's TPM 2.0", _tpm, try_seconds=24 * 3600),
+    _escrow("transit", "by a Transit server", _transit, try_seconds=600),
+    _escrow("hsm", "by a key pair in a hardware module", _hsm, try_seconds=600),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
 BY_ITSELF = tuple(kind for kind in _ALL if kind.by_itself)

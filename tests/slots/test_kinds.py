@@ -30,11 +30,6 @@ def asked(house: House, tmp_path: Path) -> Asked:
     )
 
 
-# What keeps their keys is a device or a server: each has tests of its own, beside it.
-KEPT = {name for name, kind in KINDS.items() if kind.escrow}
-
-
-@pytest.mark.parametrize("name", [name for name in KINDS if name not in KEPT])
 # What keeps a slot's key elsewhere is at hand where its own tests are.
 HERE = [name for name, kind in KINDS.items() if not kind.escrow]
 
@@ -49,7 +44,6 @@ def test_a_new_slot_of_any_kind_is_made_again_from_its_secret(asked: Asked, name
     assert opening.secret(asked).recall(new.values).wrapping_key == new.wrapping_key
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if name != "volume" and name not in KEPT])
 @pytest.mark.parametrize("name", [name for name in HERE if name != "volume"])
 def test_a_secret_that_was_not_given_is_named(house: House, name: str) -> None:
     nothing = Asked(house.volume, house.seal_key)
