@@ -298,7 +298,7 @@ class Operations:
     def _demand_seal_key(self, current: Opened, command: Command) -> None:
         """What is written under a new key from now on must outlive the next start."""
         slots, custody = current.payload.slots, self.workshop.storage.custody
-        # A server that is away for a while is no reason: it is enough to look.
+        # It is enough to look: a chip is slow, and was tried when the volume was opened.
         why = custody.why_gone(slots, thorough=False) if slots and not command.force else ""
         if why:
             raise KleidiError(faults.KEY_WOULD_DIE, why)

@@ -17,6 +17,7 @@ from appliance.keys.keyring import Keyring, Wrapped
 from appliance.keys.keyset import KeySet, KeyState
 from appliance.ops.slots import name_of
 from appliance.settings import load
+from appliance.slots import KINDS, Asked
 from appliance.slots.passphrase import Passphrase
 from appliance.slots.recovery import Recovery
 from appliance.volume import memory
@@ -148,8 +149,11 @@ def _shut(root: Path, storage: Storage, opened: Opened) -> list[str]:
                 key: Unwrapper = Passphrase((root / PHRASE).read_text()).recall(slot.values)
             case "recovery":
                 key = Recovery(Identities.parse((root / IDENTITY).read_text())).recall(slot.values)
-            case _:
+            case "file":
                 key = Custody("file", root / SECOND_KEY).load()
+            case kind:
+                asked = Asked(root, root / SECOND_KEY, load())
+                key = KINDS[kind].opening().secret(asked).recall(slot.values)
         if Payload.from_bytes(unseal(sealed, [key])[1]) != opened.payload:
             wrong.append(f"slot {name} opens something else")
     return wrong

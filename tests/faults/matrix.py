@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults import keepers
 from tests.faults.after import Undisturbed, astray, ending, lost, unfinished, unserved, unswept, untold
 from tests.faults.site import Site
 from tests.faults.traced import Point, lasting, points, tracer
@@ -43,9 +44,8 @@ class Scene:
 
     @classmethod
     def prepared(cls, verb: Verb, directory: Path, memory: Path) -> "Scene":
-        site = Site(
-            directory / verb.name, memory / secrets.token_hex(4), tuple(verb.settings.items())
-        ).build()
+        settings = verb.settings | keepers.settings(verb.keeper)
+        site = Site(directory / verb.name, memory / secrets.token_hex(4), tuple(settings.items())).build()
         for step in verb.before:
             if isinstance(step, str):
                 site.must(step)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from appliance.age.key_pairs import Identities
-from tests.faults import acts
+from tests.faults import acts, keepers
 from tests.faults.look import IDENTITY, KEPT_KEY, PHRASE
 from tests.faults.site import Site
 from tests.faults.warm import Act
@@ -23,7 +23,7 @@ class Verb:
 
     *steady*: what is done already is left alone, to the last time stamp. *sweeps*: the next run removes what
     an interrupted one left, not only the next boot. *serves*: there is a volume to boot from. *may_lack*:
-    files that only an undisturbed run leaves.
+    files that only an undisturbed run leaves. *keeper*: the kind of slot whose key something else keeps.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Verb:
     sweeps: bool = True
     serves: bool = True
     may_lack: frozenset[str] = frozenset()
+    keeper: str = ""
 
 
 def _person(site: Site) -> None:
@@ -133,6 +134,10 @@ def _take(bundle: str) -> str:
     return f"{{root}}/{bundle}.age {{root}}/identity"
 
 
+def _add(kind: str) -> str:
+    return f"slot add --kind {kind} --name second"
+
+
 def _install(distribution: str) -> str:
     return f"install --first --root {{root}}/node --distribution {distribution}"
 
@@ -158,6 +163,29 @@ SLOTS = (
     *(
         Verb(f"slot-remove-{kind}", (*_PERSON, _ADD[kind]), "slot remove second", "primary, file")
         for kind in _ADD
+    ),
+)
+KEPT = (
+    *(
+        Verb(
+            f"provision-{kind}",
+            (_person,),
+            "provision",
+            f"primary, {kind} recovery",
+            settings={"SLOT": kind, "RECOVERY": "{recipient}"},
+            steady=True,
+            keeper=kind,
+        )
+        for kind in keepers.KINDS
+    ),
+    *(
+        Verb(f"slot-{verb}-{kind}", (*_PERSON, *before), command, goal, keeper=kind)
+        for kind in keepers.KINDS
+        for verb, before, command, goal in (
+            ("add", (), _add(kind), "primary, file second"),
+            ("renew", (_add(kind),), "slot renew second", "primary, file second"),
+            ("remove", (_add(kind),), "slot remove second", "primary, file"),
+        )
     ),
 )
 BACKUPS = (
@@ -191,4 +219,4 @@ INSTALLATION = (
     ),
     Verb("uninstall", (_install("rke2"),), _UNINSTALL, "", steady=True, serves=False),
 )
-VERBS = {verb.name: verb for verb in (*KEYS, *SLOTS, *BACKUPS, *NODES, *OPENING, *INSTALLATION)}
+VERBS = {verb.name: verb for verb in (*KEYS, *SLOTS, *KEPT, *BACKUPS, *NODES, *OPENING, *INSTALLATION)}

@@ -112,7 +112,7 @@ def test_an_unknown_name_is_refused_with_a_hint(
         ("ANCHOR_FILE", "anchor.json"),
         ("SOFTHSM_MODULE", "libsofthsm2.so"),
         ("ALLOW_UNMOUNTED", "perhaps"),
-        ("SLOT", "tpm"),
+        ("SLOT", "passphrase"),
         ("EXPECT_LINEAGE", "0123456789AB"),
         ("EXPECT_LINEAGE", ""),
         ("SOCKET", "unix://run/kms.sock"),
