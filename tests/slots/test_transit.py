@@ -61,6 +61,7 @@ def phrase(tmp_path: Path) -> str:
 
 
 def back(server: Node) -> None:
+    server.cont()
     server.unseal()
     server.wait_active()
 
@@ -127,10 +128,14 @@ def test_while_it_is_away_at_a_start_it_is_asked_until_it_is_back(
     do(appliance, "slot", "add", "--kind", "passphrase", "--passphrase-file", phrase)
 
 
-def test_another_slot_opens_meanwhile(appliance: Appliance, server: Node, phrase: str) -> None:
+@pytest.mark.parametrize("how", ["sealed", "hangs"])
+def test_another_slot_opens_meanwhile(appliance: Appliance, server: Node, phrase: str, how: str) -> None:
     key_id = appliance.status().key_id
     do(appliance, "slot", "add", "--kind", "passphrase", "--passphrase-file", phrase)
-    server.seal()
+    if how == "sealed":
+        server.seal()
+    else:
+        server.stop()
     restart(appliance)
     eventually(appliance, *AWAY)
     refused = appliance.run("unseal", "--kind", "transit")
