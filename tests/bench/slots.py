@@ -1,8 +1,6 @@
 """What a way into the seal costs at a start and in memory, beside the key file: boots of each in turns."""
 
-import shutil
 import statistics
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,13 +9,12 @@ from typing import Any
 
 import pyrage
 
-from appliance.slots import KINDS
 from tests.bench.boot import booted
 from tests.bench.processes import pss
 from tests.bench.rounds import Spread, in_turns, ratio
-from tests.conformance.patience import eventually
 from tests.pkcs11 import places
-from tests.rig import MEMORY, Appliance
+from tests.rig import Appliance
+from tests.tpm.chip import Chip
 from tests.transit.node import admitted
 from tests.transit.openbao import single
 from tests.usage.authority import Authority
@@ -49,24 +46,15 @@ def _file(_root: Path) -> Iterator[Settings]:
 
 @contextmanager
 def _tpm(root: Path) -> Iterator[Settings]:
-    """libtpms, as swtpm: a chip that answers at once, where a real one takes some tenths of a second."""
-    sockets, state = MEMORY / f"kleidi-{root.parent.name}", root / "state"
-    sockets.mkdir()
-    state.mkdir(parents=True)
-    command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--server"]
-    command += [f"type=unixio,path={sockets}/s", "--ctrl", f"type=unixio,path={sockets}/s.ctrl"]
-    process = subprocess.Popen([*command, "--flags", "not-need-init,startup-clear"])
-    try:
-        eventually((sockets / "s").exists, within=10)
-        yield {"tpm": str(sockets / "s")}
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(sockets)
+    """A chip that answers at once, where a real one takes some tenths of a second."""
+    root.mkdir()
+    with Chip(root) as chip:
+        yield {"tpm": str(chip.path)}
 
 
 @contextmanager
 def _transit(root: Path) -> Iterator[Settings]:
+    root.mkdir()
     with single(root / "bao", Authority(root / "authority")) as server:
         yield admitted(server, root / "login")
 
@@ -90,10 +78,11 @@ _WITH = {"tpm": "tpm, swtpm", "transit": "transit, OpenBao on this machine", "hs
 
 
 def table(root: Path, rounds: int) -> list[str]:
+    root.mkdir()
     with ExitStack() as exits:
-        works = {}
-        for kind in filter(KINDS.__contains__, _WAYS):
-            settings = exits.enter_context(_WAYS[kind](root / f"{kind}-way"))
+        works: dict[str, Callable[[], Start]] = {}
+        for kind, way in _WAYS.items():
+            settings = exits.enter_context(way(root / f"{kind}-way"))
             works[kind] = _boots(exits.enter_context(_began(root / kind, kind, settings)))
         found = in_turns(rounds, works)
     return [_TITLE.format(rounds), *(_row(kind, found[kind], found[BESIDE]) for kind in found)]
