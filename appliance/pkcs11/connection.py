@@ -30,6 +30,8 @@ class Connection:
         self.cipher = Cipher(device)
         self.pairs = KeyPairs(device)
         self._holders = 0
+        # Whether it ever did what it was held for: until then the library has to be tried and loaded.
+        self.proven = False
 
     @classmethod
     def of(cls, options: Pkcs11Options) -> "Connection":
@@ -57,6 +59,7 @@ class Connection:
         self.hold()
         try:
             yield self
+            self.proven = True
         finally:
             self.release()
 

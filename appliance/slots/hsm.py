@@ -28,6 +28,7 @@ from appliance.volume.slot import KEY_SIZE
 KIND: Final = "hsm"
 _SECONDS: Final = 10.0
 _SECONDS_TO_MAKE: Final = 60.0  # small devices look long for primes
+_SECONDS_TO_LOAD: Final = 30.0  # a library that is new to this process is tried in another one first
 _LONGEST: Final = 255  # characters of a label or a token
 _LARGEST: Final = 1024  # bytes of a ciphertext: RSA of 8192 bits
 
@@ -130,10 +131,13 @@ class HsmEscrow:
     def _within(self, seconds: float, work: Callable[[Connection], T]) -> T:
         """Nothing ends a call that hangs in a vendor's code; nobody waits for it any longer than this."""
         done: Future[T] = Future()
+        connection = Connection.of(self._options)
+        if not connection.proven:
+            seconds += _SECONDS_TO_LOAD
 
         def run() -> None:
             try:
-                with Connection.of(self._options).held() as reached, words.of_a_slot():
+                with words.of_a_slot(), connection.held() as reached:
                     answer = work(reached)
                 # Behind the logout: whoever comes next begins anew.
                 done.set_result(answer)

@@ -251,6 +251,19 @@ def test_a_device_that_hangs_is_not_waited_for(fake: Patched, options: Pkcs11Opt
     assert impatient.release(values) == KEY
 
 
+def test_a_library_that_loads_slowly_is_waited_for(
+    fake: Patched, options: Pkcs11Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = threading.Event()
+
+    def slowly(_: Pkcs11Options) -> object:
+        loaded.wait(0.5)
+        return fake.functions
+
+    monkeypatch.setattr(module_file, "load", slowly)
+    HsmEscrow(options, LABEL, seconds=0.1).ready()
+
+
 def test_a_login_that_was_lost_looks_like_no_other_key(faked: HsmEscrow, fake: Patched) -> None:
     values = faked.deposit(KEY)
     fake.answers["C_Decrypt"] = [Ckr.GENERAL_ERROR]
