@@ -84,7 +84,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "node join": ("kleidi node join keys.age --dry-run", "kleidi node join - <keys.age"),
     "install": (
         "kleidi install --first --dry-run",
-        "kleidi install --first --engine transit --transit-address https://vault.example.com:8200",
+        "kleidi install --first --tpm --slot tpm --recovery age1…",
     ),
     "uninstall": ("kleidi uninstall --dry-run", "kleidi uninstall --usage usage.json"),
     "manifests": (

@@ -16,11 +16,13 @@ from appliance.cli.engines import (
     Token,
     engine_of,
 )
+from appliance.cli.node_slot import Chosen as ChosenSlot
+from appliance.cli.node_slot import Group, Recovery, WithTpm, opened_by
 from appliance.cli.options import UsageFile
 from appliance.faults import KleidiError
 from appliance.install import layout, traces
 from appliance.install.before import Before
-from appliance.install.steps import Step
+from appliance.install.steps import Remove, Step
 from appliance.manifests.description import Description, Role, User
 from appliance.manifests.distribution import Distribution, files
 from appliance.manifests.engines import Engine
@@ -73,6 +75,10 @@ def manifests(
     pkcs11_module: Module = None,
     pkcs11_token: Token = None,
     pkcs11_directory: Directories = None,
+    tpm: WithTpm = False,
+    tpm_group: Group = None,
+    slot: ChosenSlot = None,
+    recovery: Recovery = "",
     directory: _Directory = None,
 ) -> None:
     """The files that a distribution takes. Without --first they are for a joining node: it makes no key."""
@@ -84,7 +90,8 @@ def manifests(
         token=pkcs11_token,
         directories=pkcs11_directory,
     )
-    texts = files(distribution, _described(bool(first), image, user, socket_group, wanted))
+    described = _described(bool(first), image, user, socket_group, wanted)
+    texts = files(distribution, opened_by(described, tpm, tpm_group, slot, recovery))
     for name, text in texts.items():
         if directory is None:
             typer.echo(f"# ---- {name}\n{text}")
@@ -111,6 +118,10 @@ def install(
     pkcs11_module: Module = None,
     pkcs11_token: Token = None,
     pkcs11_directory: Directories = None,
+    tpm: WithTpm = False,
+    tpm_group: Group = None,
+    slot: ChosenSlot = None,
+    recovery: Recovery = "",
     encryption: _Encryption = Before.REFUSE,
     root: _Root = Path("/"),
     dry_run: _DryRun = False,
@@ -130,6 +141,7 @@ def install(
         directories=pkcs11_directory,
     )
     described = _described(first, image, user, socket_group, wanted)
+    described = opened_by(described, tpm, tpm_group, slot, recovery)
     chosen = distribution or traces.found(root)
     if chosen not in layout.INSTALLABLE:
         known = ", ".join(layout.INSTALLABLE)
@@ -137,7 +149,7 @@ def install(
     _carry_out(node.Node(root).installation(chosen, described, encryption), dry_run=dry_run)
     if not first:
         typer.echo("This node makes no key. It waits until it is brought the cluster's keys.")
-    for line in layout.to_bring(described):
+    for line in layout.to_bring(chosen, described):
         typer.echo(line)
     typer.echo(layout.next_steps(chosen, described))
 
@@ -151,7 +163,10 @@ def uninstall(
     _demand_root(root)
     described = Description()
     stored = _counted(usage, described.provider) if usage else None
-    _carry_out(node.Node(root).removal(described, force=force, stored=stored), dry_run=dry_run)
+    steps = node.Node(root).removal(described, force=force, stored=stored)
+    _carry_out(steps, dry_run=dry_run)
+    for line in layout.left_running(str(step.path) for step in steps if isinstance(step, Remove)):
+        typer.echo(line)
 
 
 def _counted(name: str, provider: str) -> int | None:
@@ -173,10 +188,10 @@ def _demand_root(root: Path) -> None:
         raise KleidiError(faults.COMMAND_LINE, f"--root {root}: there is no such directory")
 
 
-def _described(first: bool, image: str, user: User, socket_group: int | None, wanted: Engine) -> Description:
+def _described(first: bool, image: str, user: User, socket_group: int | None, engine: Engine) -> Description:
     role = Role.FIRST if first else Role.JOIN
     try:
-        return Description(role=role, user=user, image=image, socket_group=socket_group, engine=wanted)
+        return Description(role=role, user=user, image=image, socket_group=socket_group, engine=engine)
     except ValueError as error:
         raise KleidiError(faults.INSTALL_VALUE, str(error)) from None
 

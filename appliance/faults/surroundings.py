@@ -57,6 +57,12 @@ INSTALL_ROLE = fault("E-INSTALL-ROLE", _R, Exit.REFUSED,
 INSTALL_KEY_LOST = fault("E-INSTALL-KEY-LOST", _R, Exit.SEALED,
     "there are traces of a sealed volume, but its seal key is gone, and a new one would not open it",
     "Put the seal key back from its backup")
+INSTALL_TPM = fault("E-INSTALL-TPM", _R, Exit.REFUSED,
+    "this node has no /dev/tpmrm0 that could be given to a container",
+    "Switch it on in the firmware, or leave --tpm out; for one that comes later say --tpm-group")
+INSTALL_PYTHON = fault("E-INSTALL-PYTHON", _R, Exit.REFUSED,
+    "the TPM's relay runs under the node's own python3, which is not there",
+    "Install it, or see docs/tpm.md: systemd-creds, devices by the runtime, or at last a privileged pod")
 INSTALL_ENCRYPTED = fault("E-INSTALL-ENCRYPTED", _R, Exit.REFUSED,
     "this node's API server encrypts already, and our EncryptionConfiguration would not read what it wrote",
     "Say --encryption take-over to put those providers behind ours, or --encryption ignore to do it yourself")

@@ -1,9 +1,9 @@
 """Where everything goes on a node, for each distribution. Pure: what is there already is not asked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from appliance.manifests import api_server, command, host, k3s, kubeadm, podman, rke2
+from appliance.manifests import api_server, command, host, k3s, kubeadm, podman, relay, rke2
 from appliance.manifests.description import Description
 from appliance.manifests.distribution import Distribution, files
 from appliance.manifests.engines import EngineName
@@ -37,6 +37,8 @@ _PLACES: dict[Distribution, tuple[tuple[str, str, int], ...]] = {
         ("kleidi.container", podman.QUADLET, 0o644),
     ),
 }
+# Who starts the appliance in a pod, which gets the TPM by a relay; podman hands over the device itself.
+RELAYED = (Distribution.KUBEADM, Distribution.RKE2)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Room:
     needed: bool = True
 
 
-def rooms(described: Description) -> Iterator[Room]:
+def rooms(distribution: Distribution, described: Description) -> Iterator[Room]:
     yield Room(described.volume, 0o700, described.uid, described.uid)
     yield Room(described.secrets, 0o700, described.uid, described.uid)
     for name in EngineName:
@@ -73,6 +75,8 @@ def rooms(described: Description) -> Iterator[Room]:
     # The sockets go with the one who bound them; their lock files stay, and shut out whoever comes next.
     yield Room(described.sockets, 0o750, described.uid, described.socket_gid)
     yield Room(described.admin, 0o700, described.uid, described.uid)
+    if described.tpm is not None and distribution in RELAYED:
+        yield Room(relay.DIRECTORY, 0o750, 0, described.uid, keeps=False)
 
 
 def configuration(described: Description) -> Place:
@@ -85,7 +89,8 @@ def configuration(described: Description) -> Place:
 
 def places(distribution: Distribution, described: Description) -> Iterator[Place]:
     texts = files(distribution, described)
-    for name, path, mode in _PLACES[distribution]:
+    relayed = relay.PLACES if described.tpm is not None and distribution in RELAYED else ()
+    for name, path, mode in (*relayed, *_PLACES[distribution]):
         yield Place(path, texts[name], mode, needed=needed(path))
 
 
@@ -95,12 +100,12 @@ def needed(path: str) -> bool:
 
 def every_path() -> list[str]:
     """All that any distribution's installation may have put on a node, what starts the appliance first."""
-    paths = [path for places in _PLACES.values() for _, path, _ in reversed(places)]
+    paths = [path for places in (*_PLACES.values(), relay.PLACES) for _, path, _ in reversed(places)]
     return list(dict.fromkeys(paths))
 
 
-def to_bring(described: Description) -> Iterator[str]:
-    """In lines, what the engine needs of an operator: nothing of ours makes or moves a secret of another."""
+def to_bring(distribution: Distribution, described: Description) -> Iterator[str]:
+    """In lines, what is left to an operator: nothing of ours moves another's secret, or calls systemd."""
     engine = described.engine
     if engine.brought:
         yield f"Put into {described.brought}, owned by user {described.uid}:"
@@ -118,6 +123,17 @@ def to_bring(described: Description) -> Iterator[str]:
             yield "`kleidi hsm check` then tries the token from here; see docs/hsm.md."
         case _:
             pass
+    if described.tpm is not None and distribution in RELAYED:
+        yield (
+            "The TPM's relay starts with the machine; for now: `systemctl daemon-reload`, then "
+            "`systemctl restart kleidi-tpm.socket`. See docs/tpm.md."
+        )
+
+
+def left_running(removed: Iterable[str]) -> Iterator[str]:
+    """In lines, what goes on without its files until somebody ends it."""
+    if any(path.endswith("/kleidi-tpm.socket") for path in removed):
+        yield "Run `systemctl stop kleidi-tpm.socket`, then `systemctl daemon-reload`."
 
 
 def next_steps(distribution: Distribution, described: Description) -> str:

@@ -5,24 +5,27 @@ import errno
 import os
 import re
 import stat
+import tomllib
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from appliance import faults
 from appliance.faults import KleidiError
-from appliance.install import in_use, kept, layout, taking_over
+from appliance.install import chip, in_use, kept, layout, taking_over
 from appliance.install.before import Before
 from appliance.install.layout import OURS, Place, Room
 from appliance.install.rooted import Rooted
 from appliance.install.steps import Keep, MakeDirectory, MakeSealKey, Own, Remove, Show, Step, Write
 from appliance.manifests.description import Description, Role
 from appliance.manifests.distribution import Distribution
+from appliance.manifests.slots import SlotName
 from appliance.volume import durable
 from appliance.volume.custody import Custody
 from appliance.volume.slot import Presence
 
 _ROLE = re.compile(r"^[^#\n]*\bKLEIDI_PROVISION\b\W+(?:value\W+)?(auto|join)\b", re.MULTILINE)
+_SLOT = re.compile(r"^[^#\n]*\bKLEIDI_SLOT\b\W+(?:value\W+)?(\w+)", re.MULTILINE)
 _PERMISSIONS = 0o7777
 _NOT_OURS = "it is not ours"
 # In bytes.
@@ -43,15 +46,17 @@ class Node:
         *before* says what is done about an API server that encrypts already.
         """
         with _translated():
+            described = chip.given(self._node, distribution, described)
             places = list(layout.places(distribution, described))
             self._check_role(places, described.role)
             steps: list[Step] = []
-            for room in layout.rooms(described):
+            for room in layout.rooms(distribution, described):
                 steps += self._furnish(room)
-            steps += self._seal_key(described)
+            if self._slot(places, described) == SlotName.FILE:
+                steps += self._seal_key(described)
             steps += self._configuration(described, taking_over.configuration(self._node, described, before))
             for place in places:
-                steps += self._place(place, described.engine.decides)
+                steps += self._place(place, described.decides)
             return steps
 
     def removal(self, described: Description, *, force: bool, stored: int | None = None) -> list[Step]:
@@ -87,6 +92,19 @@ class Node:
         """What a manifest that is there says; "" where it says nothing of it."""
         said = _ROLE.search(self._read(path) or "")
         return said[1] if said else ""
+
+    def _slot(self, places: list[Place], described: Description) -> str:
+        """What is to open the seal by itself: as asked for, else as the node's manifest or settings say."""
+        if described.slot.name is not None:
+            return described.slot.name
+        for place in filter(lambda place: place.needed, places):
+            if said := _SLOT.search(self._read(place.path) or ""):
+                return said[1]
+        try:
+            settings = tomllib.loads(self._read(f"{described.secrets}/config.toml") or "")
+        except tomllib.TOMLDecodeError:  # the appliance will say so
+            settings = {}
+        return str(settings.get("slot", SlotName.FILE))
 
     def _check_unused(self, described: Description, stored: int | None) -> None:
         held = self._held_keys(described)
@@ -205,7 +223,7 @@ class Node:
     def _remains(self, described: Description) -> Iterator[Step]:
         reasons = {
             described.volume: "it has the keys; etcd and its backups may still need them",
-            described.secrets: "it has the seal key, without which the volume is lost",
+            described.secrets: "it has the seal key, or what else remembers the volume",
             described.encryption_config: "kube-apiserver does not start without a file that it is told of",
         }
         for path, reason in reasons.items():

@@ -7,6 +7,8 @@ from enum import StrEnum
 from appliance import __version__
 from appliance.manifests import plain
 from appliance.manifests.engines import SOFTHSM, Engine
+from appliance.manifests.slots import AS_IT_WAS, Slot
+from appliance.manifests.tpm import Tpm
 
 _PROVIDER = re.compile(r"[a-z][a-z0-9.-]{0,99}")
 _NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # YAML 1.1, which Go's reader takes
@@ -49,6 +51,9 @@ class Description:
     # For an API server that is not root, its group, by number: the image knows none of the node's names.
     socket_group: int | None = None
     engine: Engine = SOFTHSM
+    slot: Slot = AS_IT_WAS
+    # None where the appliance is not given the node's TPM.
+    tpm: Tpm | None = None
 
     def __post_init__(self) -> None:
         for value in (self.image, self.provider, *self.directories):
@@ -107,7 +112,13 @@ class Description:
             **({"KLEIDI_SOCKET": self.socket} if self.socket != default else {}),
             **({"KLEIDI_SOCKET_GROUP": str(self.socket_group)} if self.socket_group is not None else {}),
             **self.engine.settings,
+            **self.slot.settings,
         }
+
+    @property
+    def decides(self) -> frozenset[str]:
+        """Settings that it says anew each time, so that what an older manifest says of them is over."""
+        return self.engine.decides | self.slot.decides
 
     @property
     def headline(self) -> str:

@@ -2,6 +2,7 @@
 
 from string import Template
 
+from appliance.manifests import relay
 from appliance.manifests.description import Description
 
 TMPFILES = "/etc/tmpfiles.d/kleidi.conf"
@@ -12,7 +13,7 @@ _TMPFILES = Template("""\
 # $headline
 d $sockets 0750 $uid $gid -
 d $admin 0700 $uid $uid -
-""")
+$more""")
 
 
 def tmpfiles(described: Description) -> str:
@@ -22,4 +23,6 @@ def tmpfiles(described: Description) -> str:
         admin=described.admin,
         uid=described.uid,
         gid=described.socket_gid,
+        # Root's: who dials there must not put another socket in its place.
+        more="" if described.tpm is None else f"d {relay.DIRECTORY} 0750 0 {described.uid} -\n",
     )

@@ -6,7 +6,7 @@ Versions with k3s-io/k3s#14635 can run the static pod, which is written, too.
 
 from string import Template
 
-from appliance.manifests import api_server, command, podman
+from appliance.manifests import api_server, command, podman, relay
 from appliance.manifests.description import CONFIG_NAME, Description
 from appliance.manifests.pod import static_pod
 
@@ -28,4 +28,6 @@ def files(described: Description) -> dict[str, str]:
         "pod.yaml": static_pod(described),
         CONFIG_NAME: api_server.configuration(described),
         command.NAME: command.text(),
+        # For the pod; podman has the device itself.
+        **relay.files(described),
     }

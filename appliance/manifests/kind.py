@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from string import Template
 
-from appliance.manifests import api_server
+from appliance.manifests import api_server, relay
 from appliance.manifests.description import CONFIG_NAME, Description
 from appliance.manifests.kubeadm import POD_DIRECTORY, VERSIONS, cluster_configuration
 from appliance.manifests.pod import static_pod
@@ -97,3 +97,6 @@ def _mounted(described: Description) -> Iterator[str]:
         yield _MOUNT.format(source=f"./{described.engine.name}", target=described.brought)
     for path in described.engine.shown:
         yield _MOUNT.format(source=path, target=path)
+    if described.tpm is not None:
+        yield "  # A relay of the machine that kind runs on, or a software TPM's socket (docs/tpm.md).\n"
+        yield _MOUNT.format(source=relay.DIRECTORY, target=relay.DIRECTORY)

@@ -1,6 +1,6 @@
 """kubeadm: a pod for /etc/kubernetes/manifests, and the API server's part of ClusterConfiguration."""
 
-from appliance.manifests import api_server, command, host
+from appliance.manifests import api_server, command, host, relay
 from appliance.manifests.description import CONFIG_NAME, Description
 from appliance.manifests.pod import static_pod
 
@@ -14,6 +14,7 @@ def files(described: Description) -> dict[str, str]:
         host.TMPFILES_NAME: host.tmpfiles(described),
         CONFIG_NAME: api_server.configuration(described),
         command.NAME: command.text(),
+        **relay.files(described),
     }
     for version in VERSIONS:
         note = f"# {described.headline} Merge it into your own: kubeadm {_KNOWS[version]}.\n"

@@ -2,6 +2,7 @@
 
 from string import Template
 
+from appliance.manifests import relay
 from appliance.manifests.description import Description, User
 
 _POD = Template("""\
@@ -115,6 +116,19 @@ _VOLUME = """\
       type: Directory
 """
 
+# The TPM's relay. A pod must come up without it, too: another slot opens, or the reason is told.
+_RELAY_MOUNT = """\
+    - name: tpm
+      mountPath: {path}
+      readOnly: true
+"""
+_RELAY_VOLUME = """\
+  - name: tpm
+    hostPath:
+      path: {path}
+      type: DirectoryOrCreate
+"""
+
 _ROOT = """\
     runAsUser: 0  # root by number only: it owns what the kubelet makes, and every capability is dropped
     runAsGroup: 0"""
@@ -132,20 +146,24 @@ def static_pod(described: Description) -> str:
     if described.socket_group is not None:
         identity += _MEMBER.format(gid=described.socket_group)
     shown = {f"library-{number}": path for number, path in enumerate(described.engine.shown, 1)}
+    mounts = [_MOUNT.format(name=name, path=path) for name, path in shown.items()]
+    volumes = [_VOLUME.format(name=name, path=path) for name, path in shown.items()]
+    if described.tpm is not None:
+        mounts.append(_RELAY_MOUNT.format(path=relay.DIRECTORY))
+        volumes.append(_RELAY_VOLUME.format(path=relay.DIRECTORY))
+    settings = described.settings | relay.settings(described)
     return _POD.substitute(
         headline=described.headline,
         identity=identity,
         image=described.image,
         pull=described.pull,
-        settings="\n".join(
-            f'    - name: {name}\n      value: "{value}"' for name, value in described.settings.items()
-        ),
+        settings="\n".join(f'    - name: {name}\n      value: "{value}"' for name, value in settings.items()),
         volume=described.volume,
         secrets=described.secrets,
         sockets=described.sockets,
         admin=described.admin,
         # The kubelet makes directories for root only; others get theirs from systemd-tmpfiles at every boot.
         run_type="DirectoryOrCreate" if root else "Directory",
-        mounts="".join(_MOUNT.format(name=name, path=path) for name, path in shown.items()),
-        volumes="".join(_VOLUME.format(name=name, path=path) for name, path in shown.items()),
+        mounts="".join(mounts),
+        volumes="".join(volumes),
     )

@@ -6,6 +6,7 @@ from string import Template
 from appliance.manifests import api_server, command
 from appliance.manifests.description import CONFIG_NAME, IMAGE_USER, Description
 from appliance.manifests.engines import SECRETS
+from appliance.manifests.tpm import DEVICE
 
 QUADLET = "/etc/containers/systemd/kleidi.container"
 
@@ -30,7 +31,7 @@ Volume=$secrets:/etc/kleidi:Z
 Volume=$sockets:$sockets:z
 Volume=$admin:/run/kleidi-admin:Z
 ${shown}PodmanArgs=--memory=384m --stop-timeout=20$member
-HealthCmd=CMD kleidi-probe --ready
+${device}HealthCmd=CMD kleidi-probe --ready
 HealthInterval=10s
 HealthTimeout=5s
 LogDriver=journald
@@ -69,7 +70,7 @@ $settings
     - secrets:/etc/kleidi
     - sockets:$sockets
     - admin:/run/kleidi-admin
-$shown    healthcheck:
+$shown$devices    healthcheck:
       test: [CMD, kleidi-probe, --ready]
       interval: 10s
       timeout: 5s
@@ -110,6 +111,7 @@ def quadlet(described: Description, before: str = "") -> str:
         network=_network(described),
         # Without a label of ours: others on the host use it, too.
         shown="".join(f"Volume={path}:{path}:ro\n" for path in described.engine.shown),
+        device="".join(f"{line}\n" for line in _device(described)),
     )
 
 
@@ -118,12 +120,30 @@ def compose(described: Description) -> str:
         headline=described.headline,
         image=described.image,
         uid=IMAGE_USER,
-        member="" if described.socket_group is None else f'    group_add: ["{described.socket_group}"]\n',
+        member="".join(_member(described)),
         settings="\n".join(f'      {name}: "{value}"' for name, value in described.settings.items()),
         sockets=described.sockets,
         network=_network(described),
         shown="".join(_bound(described)),
+        devices="" if described.tpm is None else f'    devices: ["{DEVICE}:{DEVICE}"]\n',
     )
+
+
+def _device(described: Description) -> Iterator[str]:
+    """Without a privilege it may be opened by its user and its group alone."""
+    if described.tpm is None:
+        return
+    yield f"AddDevice={DEVICE}"
+    if described.tpm.group:
+        yield f"PodmanArgs=--group-add={described.tpm.group}"
+    elif described.tpm.group is None:
+        yield f"# and the group of {DEVICE}, by its number: PodmanArgs=--group-add=N"
+
+
+def _member(described: Description) -> Iterator[str]:
+    device = described.tpm.group if described.tpm else None
+    if groups := [f'"{group}"' for group in (described.socket_group, device) if group]:
+        yield f"    group_add: [{', '.join(groups)}]\n"
 
 
 def _network(described: Description) -> str:

@@ -2,7 +2,7 @@
 
 from string import Template
 
-from appliance.manifests import api_server, command, host
+from appliance.manifests import api_server, command, host, relay
 from appliance.manifests.description import CONFIG_NAME, Description
 from appliance.manifests.pod import static_pod
 
@@ -42,4 +42,5 @@ def files(described: Description) -> dict[str, str]:
         host.TMPFILES_NAME: host.tmpfiles(described),
         CONFIG_NAME: api_server.configuration(described),
         command.NAME: command.text(),
+        **relay.files(described),
     }
