@@ -8,10 +8,13 @@ from pydantic.fields import FieldInfo
 from appliance import faults
 from appliance.documents import Document
 from appliance.faults import Exit
+from appliance.install import chip
 from appliance.manifests.description import Description, Role, User
 from appliance.manifests.distribution import Distribution, files
 from appliance.manifests.engines import Auth, Engine, Pkcs11, Transit
 from appliance.manifests.pod import static_pod
+from appliance.manifests.slots import Slot, SlotName
+from appliance.manifests.tpm import Tpm
 from appliance.service import limits
 from appliance.service.transports.grpcio import limits as grpcio
 from appliance.service.transports.nghttp2 import limits as nghttp2
@@ -33,6 +36,12 @@ ENGINES: dict[str, Engine] = {
     "transit-cert": Transit(told=True, addresses=("https://[2001:db8::1]:8200",), auth=Auth.CERT),
     "pkcs11": Pkcs11(told=True, module="/opt/hsm/lib/libhsm.so", names="serial=1f2e;label=cluster"),
 }
+# A pod that the node's TPM opens.
+GIVEN_TPM = Description(
+    Role.FIRST,
+    slot=Slot(SlotName.TPM, "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg"),
+    tpm=Tpm(chip.program()),
+)
 _MARKS = "<!-- settings -->\n", "<!-- /settings -->"
 
 _ERRORS_HEAD = """\
@@ -196,6 +205,7 @@ def manifests() -> dict[Path, str]:
     for name in ("transit", "pkcs11"):
         described = Description(Role.FIRST, engine=ENGINES[name])
         texts[MANIFESTS / "pods" / f"first-root-{name}.yaml"] = static_pod(described)
+    texts[MANIFESTS / "pods" / "first-root-tpm.yaml"] = static_pod(GIVEN_TPM)
     return texts
 
 

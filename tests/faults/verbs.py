@@ -217,6 +217,7 @@ INSTALLATION = (
         Verb(f"install-{name}", (), _install(name), "", steady=True, serves=False)
         for name in ("kubeadm", "rke2", "k3s")
     ),
+    Verb("install-tpm", (), f"{_install('kubeadm')} --tpm", "", steady=True, serves=False),
     Verb("uninstall", (_install("rke2"),), _UNINSTALL, "", steady=True, serves=False),
 )
 VERBS = {verb.name: verb for verb in (*KEYS, *SLOTS, *KEPT, *BACKUPS, *NODES, *OPENING, *INSTALLATION)}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from appliance.manifests import relay
 from appliance.manifests.description import IMAGE_USER, Description, Role, User
 from appliance.manifests.distribution import Distribution, files
 from appliance.manifests.pod import static_pod
@@ -32,11 +33,12 @@ ENGINES = [
 ]
 variants = pytest.mark.parametrize(
     "described",
-    [*VARIANTS, CUSTOM, *ENGINES],
+    [*VARIANTS, CUSTOM, *ENGINES, reference.GIVEN_TPM],
     ids=[
         *(f"{v.role}-{v.user}-{v.provider}" for v in VARIANTS),
         "directories of its own",
         *(f"{role}-{name}" for role in Role for name in reference.ENGINES),
+        "tpm",
     ],
 )
 # kubeadm: HostPathMount of cmd/kubeadm/app/apis/kubeadm/v1beta4/types.go.
@@ -192,6 +194,7 @@ def test_a_kind_cluster_mounts_only_files_that_are_written_beside_it(described: 
     known = {f"./{name.split('/')[0]}" for name in texts} | {"./kleidi.tar"}
     # And what an operator has or puts there for an engine (test_engines.py).
     known |= {f"./{described.engine.name}", *described.engine.shown}
+    known |= {relay.DIRECTORY} if described.tpm else set()
     targets = {mount["containerPath"]: mount["hostPath"] for mount in node["extraMounts"]}
     assert all(set(mount) <= KIND_MOUNT for mount in node["extraMounts"])
     assert set(targets.values()) <= known
