@@ -203,9 +203,11 @@ class Report(Document):
 
     @property
     def exit(self) -> Exit:
-        """0 only when all is well; else the reason's own."""
+        """0 only when all is well; else the reason's own, but sealed is sealed, whatever keeps it so."""
         if not self.reason_id:
             return Exit.OK
+        if self.state == "SEALED":
+            return Exit.WRONG_KEY if self.reason_id == faults.SEAL_KEY_WRONG.id else Exit.SEALED
         fault = faults.named(self.reason_id)
         return fault.exit if fault else Exit.ERROR
 

@@ -23,6 +23,7 @@ from appliance.service.opened import OpenToken
 from appliance.service.standing import EngineStanding, Standing
 from appliance.telemetry import Observer, Remarked, Stood, Switched, TokenOpened
 from appliance.volume.opening import Opened
+from appliance.volume.seal import SealedError
 from appliance.volume.slot import Unwrapper
 
 _FIRST_RETRY_SECONDS = 0.1
@@ -203,8 +204,12 @@ class Keeper:
                     self._stand(Standing(faults.STARTING, error.detail))
                 else:
                     lineage, generation = await self._on_thread(self._token.labelled)
-                    standing = Standing(error.fault, error.detail, generation=generation, lineage=lineage)
-                    self._stand(standing)
+                    sealed = isinstance(error, SealedError)
+                    self._stand(
+                        Standing(
+                            error.fault, error.detail, generation=generation, lineage=lineage, sealed=sealed
+                        )
+                    )
             except Exception:  # noqa: BLE001  whatever it was, trying again may help and dying does not
                 log.exception("the token could not be opened")
                 self._stand(Standing(faults.INTERNAL))

@@ -67,6 +67,8 @@ class Standing:
     also: tuple[Reason, ...] = field(default=(), compare=False)
     # Opened, but the primary key has not been proved: it must not be announced.
     held_back: bool = False
+    # The volume is whole, and what opens it is not at hand.
+    sealed: bool = False
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
@@ -103,6 +105,8 @@ class Standing:
             return State.STARTING if self.reason is faults.STARTING else State.FAILED
         if self.reason in (faults.STARTING, faults.TOKEN_LOST):
             return State.STARTING
+        if self.sealed:
+            return State.SEALED
         exits = self.reason.exit if self.reason else Exit.ERROR
         by_exit = {
             Exit.SEALED: State.SEALED,

@@ -33,6 +33,10 @@ _HASH_SIZE = 32
 _MAX_HEADER = 1 << 20
 
 
+class SealedError(KleidiError):
+    """No slot opens, for the reason of what keeps the key of one."""
+
+
 @dataclass(frozen=True)
 class Header:
     lineage: str
@@ -71,7 +75,7 @@ def unseal(data: bytes, keys: Sequence[Unwrapper]) -> tuple[Header, bytes]:
     """Open a sealed file with whichever of *keys* fits.
 
     Raises KleidiError: E-SEAL-NEWER, E-SEAL-CORRUPT or E-SEAL-KEY-WRONG; where one of *keys* could not tell,
-    its reason, once all were tried.
+    a SealedError with its reason, once all were tried.
     """
     number, header, front, sealed = _split(data)
     data_key = _data_key(header, keys)
@@ -100,7 +104,7 @@ def _data_key(header: Header, keys: Sequence[Unwrapper]) -> bytes:
         if data_key is not None:
             return data_key
     if untold is not None:
-        raise untold
+        raise SealedError(untold.fault, untold.detail) from untold
     kinds = ", ".join(slot.kind for slot in header.slots) or "none"
     raise KleidiError(faults.SEAL_KEY_WRONG, f"the file's slots: {kinds}")
 
