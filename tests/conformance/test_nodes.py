@@ -1,7 +1,12 @@
-"""Three control-plane nodes on one etcd, their whole life long, with Secrets written and read on each."""
+"""Three control-plane nodes on one etcd, their whole life long, with Secrets written and read on each.
 
+Their seals lie beside a key on the volume, or open by a TPM each, which goes with its machine.
+"""
+
+import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pyrage
@@ -10,19 +15,46 @@ import pytest
 from tests.conformance.cluster import POLL_SECONDS, Load, Node
 from tests.conformance.stage import Stage
 from tests.rig import Appliance
+from tests.tpm.chip import Chip
 
 pytestmark = pytest.mark.slow
 
 RECOVERY_SECONDS = 180
 
+Machine = Callable[[str, str], Node]
+
+
+@pytest.fixture(params=["volume", "tpm"])
+def machine(
+    request: pytest.FixtureRequest, make_appliance: Callable[..., Appliance], tmp_path: Path
+) -> Iterator[Machine]:
+    """A new one, by its name and what it does about keys; running."""
+    with ExitStack() as exits:
+
+        def make(name: str, provision: str) -> Node:
+            settings = _chip(exits, tmp_path / name) if request.param == "tpm" else {}
+            node = Node(name, make_appliance(provision, **settings), tmp_path)
+            node.appliance.start()
+            return node
+
+        yield make
+
+
+def _chip(exits: ExitStack, directory: Path) -> dict[str, str]:
+    """What a machine's own TPM and a safe need of the settings."""
+    (directory / "chip").mkdir(parents=True)
+    chip = exits.enter_context(Chip(directory / "chip"))
+    recovery = str(pyrage.x25519.Identity.generate().to_public())
+    key = str(directory / "etc" / "seal.key")
+    (directory / "etc").mkdir()
+    return {"slot": "tpm", "tpm": f"unix://{chip.path}", "recovery": recovery, "seal_key_file": key}
+
 
 @pytest.fixture
-def nodes(make_appliance: Callable[..., Appliance], tmp_path: Path) -> list[Node]:
+def nodes(machine: Machine) -> list[Node]:
     """The first has keys, two wait for them."""
     policies = {"one": "auto", "two": "join", "three": "join"}
-    found = [Node(name, make_appliance(provision), tmp_path) for name, provision in policies.items()]
-    for node in found:
-        node.appliance.start()
+    found = [machine(name, provision) for name, provision in policies.items()]
     found[0].appliance.wait_ready()
     return found
 
@@ -110,15 +142,14 @@ def test_join_rotation_loss_and_restore_without_one_failed_call(
     nodes: list[Node],
     load: Load,
     tmp_path: Path,
-    make_appliance: Callable[..., Appliance],
+    machine: Machine,
 ) -> None:
     one, two, three = nodes
     join(stage, nodes, load)
     rotate(nodes, load)
 
     lose(three, load)
-    four = Node("four", make_appliance("join"), tmp_path)
-    four.appliance.start()
+    four = machine("four", "join")
     four.join(two)
     four.serve(stage)
     load.begin(four)
@@ -128,9 +159,16 @@ def test_join_rotation_loss_and_restore_without_one_failed_call(
     load.begin(two)
     load.go_on(lambda: any(name.startswith("two-") for name in list(load.written)[-20:]), RECOVERY_SECONDS)
 
+    for node in (one, four):
+        node.appliance.reboot()
+        node.appliance.wait_ready()
     up = (one, two, four)
     load.end(*up)
     assert len({node.keyset for node in up}) == 1
+    kinds = [
+        [each["kind"] for each in json.loads(node.do("slot", "list", "-o", "json"))["slots"]] for node in up
+    ]
+    assert kinds in ([["volume"]] * 3, [["tpm", "recovery"]] * 3)
     print(f"{len(load.written)} written, {load.reads} read, none failed")
     # What was written anywhere is read everywhere, also by servers with nothing cached.
     for node in up:
