@@ -110,11 +110,9 @@ def _try_key(session: Session, token: Token, seen: _Seen) -> None:
     tokens.demand_gcm(session.module, token)
     handle = key.temporary(session)
     try:
-        seen.loose, seen.unknown = key.missing(session, handle), key.unknown(session, handle)
         # It is meant to go.
-        seen.loose = [name for name in seen.loose if name != "TOKEN"]
-        if seen.loose:
-            seen.findings[faults.PKCS11_KEY_LOOSE] = ", ".join(seen.loose)
+        _loosened(seen, [name for name in key.missing(session, handle) if name != "TOKEN"])
+        seen.unknown = key.unknown(session, handle)
         draws = draws_nonces(session, handle)
         _round_trip(session, handle, bytes(NONCE_SIZE) if draws else os.urandom(NONCE_SIZE))
         seen.nonces = "module" if draws else "ours"
@@ -130,10 +128,18 @@ def _try_pair(session: Session, token: Token, seen: _Seen) -> None:
     made = pair.make(session, token.slot, "kleidi hsm check", lasts=False)
     try:
         decrypt = partial(oaep.decrypt, session.module, session.handle, made.handle)
+        loose = pair.missing(session, made.handle)
+        _loosened(seen, [name for name in loose if name not in {"TOKEN", *seen.loose}])
         seen.oaep = closing.best(made.public, decrypt).value
         seen.serves.append("slot")
     finally:
         pair.remove(session, made)
+
+
+def _loosened(seen: _Seen, names: list[str]) -> None:
+    seen.loose += names
+    if seen.loose:
+        seen.findings[faults.PKCS11_KEY_LOOSE] = ", ".join(seen.loose)
 
 
 def _round_trip(session: Session, handle: int, nonce: bytes) -> None:

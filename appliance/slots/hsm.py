@@ -120,6 +120,7 @@ class HsmEscrow:
             "made a key pair in the device, for the slot",
             key=self._key,
             public=closing.fingerprint(public),
+            loose=", ".join(reached.pairs.missing(self._key, public)),
         )
         return public
 

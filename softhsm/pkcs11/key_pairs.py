@@ -37,6 +37,14 @@ class KeyPairs:
 
         return self._device.run(work)
 
+    def missing(self, label: str, public: Public) -> list[str]:
+        """What of it is known to be otherwise than was asked for."""
+
+        def work(login: Login, session: Session) -> list[str]:
+            return pair.missing(session, _handle(login, session, label, public))
+
+        return self._device.run(work)
+
     def make(self, label: str) -> Public:
         """A new one. Raises `DeniedError` where it could leave the token, or when one is there by now."""
 

@@ -19,6 +19,7 @@ from softhsm.pkcs11.constants import (
     CKO_PRIVATE_KEY,
     CKO_PUBLIC_KEY,
     CKO_SECRET_KEY,
+    Cka,
     TokenFlag,
 )
 from tests.cli import documents
@@ -146,6 +147,14 @@ def test_what_a_token_serves_for_is_told(
     assert [each.id for each in done.findings] == found
     assert (done.nonces == "none", done.oaep == "none") == ("engine" not in serves, "slot" not in serves)
     assert fake.objects == {}
+
+
+def test_an_attribute_of_either_that_is_otherwise_is_told(fake: FakeToken, options: Pkcs11Options) -> None:
+    keep = fake.keep
+    fake.keep = lambda key, values: keep(key, values | {Cka.SIGN: b"\1"})  # type: ignore[method-assign]
+    found = check(options)
+    assert (found.exit, found.loose, found.serves) == (Exit.DEGRADED, ["SIGN"], ["engine", "slot"])
+    assert [(each.id, each.detail) for each in found.findings] == [("E-PKCS11-KEY-LOOSE", "SIGN")]
 
 
 def test_the_better_hash_is_told_and_none_is_no_slot(fake: FakeToken, options: Pkcs11Options) -> None:
