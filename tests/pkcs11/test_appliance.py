@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pyrage
 import pytest
 
 from softhsm.pkcs11 import pair
@@ -106,3 +107,47 @@ def test_a_node_moves_from_its_key_file_to_the_device_and_back(device: Place, tm
     with Appliance(tmp_path, **settings(device, tmp_path, "file")) as after:
         after.start()
         assert after.wait_ready() == key_id
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_wrong_pin_seals_it_until_the_file_is_written_anew(appliance: Appliance, device: Place) -> None:
+    appliance.start()
+    key_id = appliance.wait_ready()
+    appliance.stop()
+    assert device.options is not None
+    path = device.options.pin_file
+    assert path is not None
+    pin = path.read_text()
+    written(path, "not the PIN\n")
+    appliance.start()
+    until(lambda: "E-PKCS11-PIN" in appliance.run("status").stdout, "the PIN is refused")
+    assert printed(appliance, "status")["state"] == "SEALED"
+    written(path, pin)
+    assert appliance.wait_ready() == key_id
+
+
+def written(path: Path, text: str) -> None:
+    path.chmod(0o600)
+    path.write_text(text)
+    path.chmod(0o400)
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_backup_comes_back_on_another_node_of_the_device(
+    appliance: Appliance, device: Place, tmp_path: Path
+) -> None:
+    identity, bundle, other = pyrage.x25519.Identity.generate(), tmp_path / "bundle.age", tmp_path / "other"
+    (tmp_path / "identity").write_text(f"{identity}\n")
+    (tmp_path / "identity").chmod(0o600)
+    appliance.start()
+    key_id = appliance.wait_ready()
+    made = appliance.run("backup", "create", str(bundle), "--to", str(identity.to_public()))
+    assert made.returncode == 0, made.stderr
+    (other / "volume").mkdir(parents=True)
+    (other / "etc").mkdir()
+    with Appliance(other, **{**settings(device, other), "provision": "join"}) as node:
+        restored = node.run("backup", "restore", str(bundle), "--identity", str(tmp_path / "identity"))
+        assert restored.returncode == 0, restored.stderr
+        node.start()
+        assert node.wait_ready() == key_id
+        assert [slot["kind"] for slot in printed(node, "slot", "list")["slots"]] == ["hsm"]
