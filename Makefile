@@ -82,7 +82,16 @@ quick: system age nss cc p11-kit $(ready)  ## the tests that take less than a mi
 
 .PHONY: test
 test: system strace age shells nss cc p11-kit swtpm $(ready)  ## every test but conformance and container-test
-	@$(pytest) tests --ignore=tests/conformance --ignore=tests/container
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going test-processes test-rooms
+
+# Side by side, for each waits half of its time: whole commands, disturbed and typed; and the rooms of the house.
+commands := tests/cli tests/docs tests/faults tests/states
+.PHONY: test-processes test-rooms
+test-processes:
+	@$(pytest) $(commands)
+
+test-rooms:
+	@$(pytest) tests --ignore=tests/conformance --ignore=tests/container $(addprefix --ignore=,$(commands))
 
 .PHONY: interop
 interop: system swtpm tpm2-tools $(ready)  ## what we sealed to a TPM is opened by the stock tools

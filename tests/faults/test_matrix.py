@@ -14,8 +14,15 @@ from tests.faults.ways import EIO, ENOSPC, KILL, UNREADABLE, Way
 from tests.volume.house import KLEIDI, House
 
 Scenes = Callable[[str], Scene]
-WHOLLY = ("provision", "promote", "backup-create", "backup-restore")
-BY_HALVES = ("slot-add-file", "slot-remove-file", "node-join", "node-join-again")
+WHOLLY = ("provision", "promote")
+BY_HALVES = (
+    "backup-create",
+    "backup-restore",
+    "slot-add-file",
+    "slot-remove-file",
+    "node-join",
+    "node-join-again",
+)
 # The rest is tried where it differs from those: around renames, and around what is removed. Of what keeps a
 # slot's key a chip stands for all: nothing that lasts here is written while one of them is asked.
 _FEW = tuple(verb.name for verb in KEPT if verb.keeper != "tpm")
