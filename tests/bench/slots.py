@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,8 @@ import pyrage
 from tests.bench.boot import booted
 from tests.bench.processes import pss
 from tests.bench.rounds import Spread, in_turns, ratio
-from tests.pkcs11 import places
 from tests.rig import Appliance
-from tests.tpm.chip import Chip
-from tests.transit.node import admitted
-from tests.transit.openbao import single
-from tests.usage.authority import Authority
+from tests.slots import keepers
 
 BESIDE = "file"
 _TITLE = (
@@ -36,44 +32,7 @@ class Start:
     whole: float
 
 
-Settings = dict[str, str]
-
-
-@contextmanager
-def _file(_root: Path) -> Iterator[Settings]:
-    yield {}
-
-
-@contextmanager
-def _tpm(root: Path) -> Iterator[Settings]:
-    """A chip that answers at once, where a real one takes some tenths of a second."""
-    root.mkdir()
-    with Chip(root) as chip:
-        yield {"tpm": str(chip.path)}
-
-
-@contextmanager
-def _transit(root: Path) -> Iterator[Settings]:
-    root.mkdir()
-    with single(root / "bao", Authority(root / "authority")) as server:
-        yield admitted(server, root / "login")
-
-
-@contextmanager
-def _hsm(root: Path) -> Iterator[Settings]:
-    root.mkdir()
-    options = places.nss(root).options
-    assert options is not None
-    yield {
-        "pkcs11_module": str(options.module),
-        "pkcs11_token": f"label={options.label}",
-        "pkcs11_pin_file": str(options.pin_file),
-        "pkcs11_parameters": options.parameters,
-    }
-
-
 # What opens by itself; a passphrase and a recovery slot wait for somebody.
-_WAYS = {BESIDE: _file, "tpm": _tpm, "transit": _transit, "hsm": _hsm}
 _WITH = {"tpm": "tpm, swtpm", "transit": "transit, OpenBao on this machine", "hsm": "hsm, NSS"}
 
 
@@ -81,15 +40,16 @@ def table(root: Path, rounds: int) -> list[str]:
     root.mkdir()
     with ExitStack() as exits:
         works: dict[str, Callable[[], Start]] = {}
-        for kind, way in _WAYS.items():
-            settings = exits.enter_context(way(root / f"{kind}-way"))
+        for kind in (BESIDE, *keepers.KINDS):
+            kept = nullcontext({}) if kind == BESIDE else keepers.kept(kind, root / f"{kind}-way")
+            settings = exits.enter_context(kept)
             works[kind] = _boots(exits.enter_context(_began(root / kind, kind, settings)))
         found = in_turns(rounds, works)
     return [_TITLE.format(rounds), *(_row(kind, found[kind], found[BESIDE]) for kind in found)]
 
 
 @contextmanager
-def _began(root: Path, kind: str, settings: Settings) -> Iterator[Appliance]:
+def _began(root: Path, kind: str, settings: keepers.Settings) -> Iterator[Appliance]:
     """One that has its first key: what that took is the device's own time, for a key pair of its."""
     # A chip alone is no way to begin with; so that all are alike, all have this one beside.
     recovery = str(pyrage.x25519.Identity.generate().to_public())

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults import keepers
 from tests.faults.after import Undisturbed, astray, ending, lost, unfinished, unserved, unswept, untold
 from tests.faults.site import Site
 from tests.faults.traced import Point, lasting, points, tracer
 from tests.faults.verbs import Verb
 from tests.faults.warm import Ended
 from tests.faults.ways import Way
+from tests.slots import keepers
 
 AT_ONCE = len(os.sched_getaffinity(0))
 
@@ -44,7 +44,8 @@ class Scene:
 
     @classmethod
     def prepared(cls, verb: Verb, directory: Path, memory: Path) -> "Scene":
-        settings = verb.settings | keepers.settings(verb.keeper)
+        kept = {name.upper(): value for name, value in keepers.shared(verb.keeper).items()}
+        settings = verb.settings | kept
         site = Site(directory / verb.name, memory / secrets.token_hex(4), tuple(settings.items())).build()
         for step in verb.before:
             if isinstance(step, str):

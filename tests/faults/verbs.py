@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from appliance.age.key_pairs import Identities
-from tests.faults import acts, keepers
+from tests.faults import acts
 from tests.faults.look import IDENTITY, KEPT_KEY, PHRASE
 from tests.faults.site import Site
 from tests.faults.warm import Act
+from tests.slots import keepers
 
 Preparation = str | Callable[[Site], None]
 

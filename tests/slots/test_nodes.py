@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from appliance.age.key_pairs import Identities
-from tests.faults import keepers
 from tests.rig import CONFIG, Appliance
+from tests.slots import keepers
 from tests.slots.test_unsealing import do, eventually
 
 Machine = Callable[[str, str], Appliance]
@@ -28,7 +28,7 @@ def safe() -> Identities:
 @pytest.fixture
 def machine(kind: str, safe: Identities, tmp_path: Path) -> Iterator[Machine]:
     """By its name and what it does about keys; running. All have the one keeper, and slots of their own."""
-    told = {name.lower(): value for name, value in keepers.settings(kind).items()}
+    told = keepers.shared(kind)
     with ExitStack() as exits:
 
         def make(name: str, provision: str) -> Appliance:
