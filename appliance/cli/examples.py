@@ -2,6 +2,7 @@
 
 EXAMPLES: dict[str, tuple[str, str]] = {
     "status": ("kleidi status", "kleidi status --field keyset"),
+    "explain": ("kleidi explain E-SEAL-KEY-GONE", "kleidi explain seal-key-gone -o json"),
     "usage": (
         "kleidi usage --cacert ca.crt --cert client.crt --key client.key",
         "etcdctl get /registry --prefix -w json | kleidi usage --from-etcdctl - -o json >usage.json",

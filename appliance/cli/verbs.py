@@ -12,6 +12,7 @@ from appliance.cli import (
     audit,
     backups,
     completion,
+    explain,
     hsm,
     install,
     keys,
@@ -49,6 +50,7 @@ def kleidi(
 
 
 app.command(panel=LOOK)(status.status)
+app.command(panel=LOOK)(explain.explain)
 app.command(panel=LOOK)(usage.usage)
 app.add_typer(audit.app, name="audit", rich_help_panel=LOOK)
 app.add_typer(hsm.app, name="hsm", rich_help_panel=LOOK)

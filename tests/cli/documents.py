@@ -12,6 +12,7 @@ from appliance.backup.report import Created, Examined, Restored
 from appliance.cli.anchor import Known
 from appliance.cli.audit import Tail, Verification
 from appliance.cli.ending import Refused
+from appliance.cli.explain import Explained
 from appliance.cli.nodes import Invitation
 from appliance.cli.slots import SlotList
 from appliance.cli.tpm import Shown
@@ -42,6 +43,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     TransitCheck,
     TransitRotated,
     Version,
+    Explained,
     Refused,
 )
 _SIMPLE = {str: "text", int: "number", bool: "true or false", Any: "anything", type(None): "null"}

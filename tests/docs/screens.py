@@ -7,6 +7,7 @@ from pathlib import Path
 
 from appliance import faults
 from appliance.cli.audit import Tail
+from appliance.cli.explain import explained
 from appliance.cli.slots import SlotList
 from appliance.client.keys import KeyCheck, KeyList
 from appliance.client.report import BackupRow, EngineRow, KeyRow, Reason, RefusedRow, Report
@@ -144,6 +145,7 @@ SCREENS = [
     Shown("kleidi usage", "", _count().to_text),
     Shown("kleidi slot list", "", SLOTS.to_text),
     Shown("kleidi audit tail", "", TAIL.to_text),
+    Shown("kleidi explain E-SEAL-KEY-MISSING", "", explained("E-SEAL-KEY-MISSING").to_text),
 ]
 
 

@@ -18,8 +18,8 @@ ROOT = grown(typer.main.get_command(app))
 VERBS = {node.path: node for node in ROOT.every() if node.path}
 # Every verb has them.
 ALWAYS = {"--help", "-h", "--version"}
-# Of other programs, in our sentences: the API server's, etcdctl's, podman's.
-THEIRS = {"--device", "--etcd-prefix", "--limit", "--keys-only"}
+# Of other programs, in our sentences: the API server's, etcdctl's, podman's, systemd-tmpfiles'.
+THEIRS = {"--create", "--device", "--etcd-prefix", "--limit", "--keys-only"}
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
 _SPAN = re.compile(r"`(kleidi [^`]*)`")
 _TARGETS = re.compile(

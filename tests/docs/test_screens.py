@@ -39,7 +39,14 @@ def answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("answers")
 @pytest.mark.parametrize("columns", WIDTHS)
 @pytest.mark.parametrize(
-    "command", ["kleidi status", "kleidi key list", "kleidi slot list", "kleidi audit tail"]
+    "command",
+    [
+        "kleidi status",
+        "kleidi key list",
+        "kleidi slot list",
+        "kleidi audit tail",
+        "kleidi explain E-SEAL-KEY-MISSING",
+    ],
 )
 def test_the_command_prints_it(
     command: str, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
