@@ -5,9 +5,7 @@ from pathlib import Path
 from annotated_types import Ge, Le, Lt
 from pydantic.fields import FieldInfo
 
-from appliance import faults
 from appliance.documents import Document
-from appliance.faults import Exit
 from appliance.install import chip
 from appliance.manifests.description import Description, Role, User
 from appliance.manifests.distribution import Distribution, files
@@ -20,11 +18,10 @@ from appliance.service.transports.grpcio import limits as grpcio
 from appliance.service.transports.nghttp2 import limits as nghttp2
 from appliance.settings import CONFIG_FILE, DEFAULT_FILE, PREFIX, Settings
 from tests.cli import documents
-from tests.docs import screens
+from tests.docs import errors, screens
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 README = CHECKOUT / "README.md"
-ERRORS = CHECKOUT / "docs" / "errors.md"
 LIMITS = CHECKOUT / "docs" / "limits.md"
 JSON = CHECKOUT / "docs" / "json.md"
 MANIFESTS = CHECKOUT / "container" / "manifests"
@@ -43,19 +40,6 @@ GIVEN_TPM = Description(
     tpm=Tpm(chip.program()),
 )
 _MARKS = "<!-- settings -->\n", "<!-- /settings -->"
-
-_ERRORS_HEAD = """\
-# Errors
-
-Every way to fail has an id that never changes. The same words stand in the log, in `kleidi status`, in the
-command line's one line and in Status; what can fail a call also in the API server's `/readyz/kms-providers`
-(its `/readyz?verbose` withholds the words). Written from appliance/faults/ by `make docs`.
-
-## Exit codes
-
-| code | meaning |
-|---|---|
-"""
 
 _LIMITS_HEAD = """\
 # Limits
@@ -134,19 +118,6 @@ def readme(text: str) -> str:
     return before + _MARKS[0] + settings_table() + _MARKS[1] + after
 
 
-def errors() -> str:
-    rows = [f"| {code.value} | {code.name.lower().replace('_', ' ')} |" for code in Exit]
-    text = _ERRORS_HEAD + "\n".join(rows) + "\n"
-    for fault in faults.every():
-        text += f"\n## {fault.id}\n\n{_sentence(fault.sentence)} {_sentence(fault.remedy)}\n\n"
-        text += f"Exit code {fault.exit.value}. {_sentence(fault.kind.value)}\n"
-    return text
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + "."
-
-
 def limits_page() -> str:
     queue = Settings.model_fields["queue_size"].default
     text = _LIMITS_HEAD
@@ -211,7 +182,7 @@ def manifests() -> dict[Path, str]:
 
 if __name__ == "__main__":
     README.write_text(readme(README.read_text()))
-    ERRORS.write_text(errors())
+    errors.write()
     LIMITS.write_text(limits_page())
     JSON.write_text(json_page())
     screens.write()
