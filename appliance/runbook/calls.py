@@ -38,10 +38,7 @@ ROOM = Room(
                     "From a node that holds it: `kleidi node invite` here, `kleidi node export` there, "
                     "`kleidi node join` here"
                 ),
-                (
-                    "If no node has it, look for it in every backup with `kleidi backup verify --usage "
-                    "usage.json`"
-                ),
+                "If no node has it, try every bundle: `kleidi backup verify FILE --usage usage.json`",
                 (
                     "If it is of another lineage, etcd or the volume was restored from another cluster: "
                     "make them fit"

@@ -48,7 +48,7 @@ ROOM = Room(
             look=_PIN,
         ),
         faults.PKCS11_PIN_LOW: Advice(look=_PIN, do=(_NO_TRIES,)),
-        faults.PKCS11_NO_GCM: _away(),
+        faults.PKCS11_NO_GCM: Advice(effect=ITS_CALLS),
         faults.PKCS11_NO_OAEP: Advice(effect=NEXT_START, do=(_MEANWHILE,)),
         faults.SLOT_HSM_AWAY: Advice(effect=NEXT_START, look=(*_LOOK, "kleidi slot list"), do=(_MEANWHILE,)),
         faults.SLOT_HSM_KEY: Advice(
@@ -64,7 +64,7 @@ ROOM = Room(
                 "A device that is lost takes with it what was encrypted with its keys: bring up the second "
                 "one, or the vendor's backup"
             ),
-            "Do not restart API servers meanwhile: they go on with what is in their memory, and lose it",
+            "Restart no API server meanwhile: they go on with what is in their memory, which a restart loses",
         ),
         faults.PKCS11_KEY_GONE: Advice(
             look=_OBJECTS,

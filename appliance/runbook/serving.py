@@ -4,6 +4,7 @@ from appliance import faults
 from appliance.faults import serving
 from appliance.runbook.effects import NOBODY, NOTHING
 from appliance.runbook.entry import Advice, Room, Wake
+from appliance.runbook.seal import KEEP
 
 _MEMORY = ("kleidi status", "df -h /dev/shm", "ls -lan /dev/shm")
 _LOAD = ("kleidi status", "uptime", "cat /proc/pressure/cpu")
@@ -17,7 +18,7 @@ _UNREACHED = (
 )
 _WHEN_NONE = "at once when nothing is served"
 _RESTORE = (
-    "`kleidi backup create` first: the other keys are whole",
+    KEEP,
     (
         "With other nodes: empty the volume and let this one join; else `kleidi backup restore` into an "
         "empty one"
@@ -71,7 +72,7 @@ ROOM = Room(
         faults.PRIMARY_WRONG: Advice(
             look=("kleidi status", "kleidi key list", "dmesg --level err"),
             do=(
-                "Restart once: an error in memory goes away with it, one on the volume does not",
+                "Before that restart once: an error in memory goes away, one on the volume does not",
                 *_RESTORE,
                 "Test the node's memory before it serves again",
             ),
@@ -135,10 +136,7 @@ ROOM = Room(
                     "attack: it is sent every seed of the API server in the clear"
                 ),
                 "We bind the path again by ourselves once it is free",
-                (
-                    "If an API server was connected to it, rewrite what was written meanwhile: see `kleidi "
-                    "usage`"
-                ),
+                "`kleidi usage` shows what was encrypted meanwhile under a key that is not ours",
             ),
         ),
         faults.SERVER_UNREACHABLE: Advice(

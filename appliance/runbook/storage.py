@@ -24,7 +24,7 @@ ROOM = Room(
             look=("crictl ps -a --name kleidi", "crictl logs --tail 20 CONTAINER", "kleidi version"),
             wake=Wake.NOW,
             when="when it is the container that ends; never for a command",
-            do=("A command that says it has that setting in its own environment; nothing else is hurt then",),
+            do=("If a command says it, look into its own environment as well; the server is not hurt then",),
         ),
         faults.VOLUME_MISSING: Advice(
             look=_VOLUME,
@@ -41,6 +41,7 @@ ROOM = Room(
             do=(
                 "After a change of --user: `kleidi install` with the one that runs it puts the owners right",
                 KEEP,
+                "What can be mended neither way is lost",
                 *RESTORE,
             ),
         ),
@@ -68,7 +69,10 @@ ROOM = Room(
         faults.VOLUME_FOREIGN: Advice(
             look=_VOLUME,
             do=(
-                "A token of SoftHSM's from another plugin is taken over with `kleidi adopt`, from elsewhere",
+                (
+                    "A token of SoftHSM's from another plugin is taken over with `kleidi adopt`, from a "
+                    "directory of its own"
+                ),
             ),
         ),
         faults.VOLUME_LOCKED: Advice(
@@ -130,7 +134,7 @@ ROOM = Room(
                     "`kleidi anchor show` names the keys that are missing; `kleidi usage` whether anything "
                     "needs them"
                 ),
-                "From a node that holds them: `kleidi node join` takes them back",
+                "If another node holds them: copy this volume aside, empty it, and let it join",
                 "If this is all there is: `kleidi anchor accept --dry-run`, then without it, with a --reason",
             ),
         ),

@@ -9,7 +9,9 @@ _LOOK = ("kleidi transit check", "kleidi status")
 _SERVER = (*_LOOK, "bao status")
 _KEY = ("kleidi transit check", "kleidi key list", "bao read transit/keys/KEY")
 _MEANWHILE = "Where it keeps the seal's slot: `kleidi unseal` with another slot serves at once"
-_NO_RESTART = "Do not restart API servers meanwhile: they go on with what is in their memory, and lose it"
+_NO_RESTART = (
+    "Restart no API server meanwhile: they go on with what is in their memory, which a restart loses"
+)
 _AWAY = (_NO_RESTART, _MEANWHILE)
 _WRITES = "Restart no API server before: it reads what is in its memory, and writes for three minutes"
 _RENEW = (
@@ -31,7 +33,7 @@ ROOM = Room(
     transit,
     _LOOK,
     {
-        faults.TRANSIT_UNSET: _away(),
+        faults.TRANSIT_UNSET: Advice(effect=ITS_CALLS, do=(_NO_RESTART,)),
         faults.TRANSIT_AWAY: _away(
             "Every server that is named is asked in turn: one is enough", look=_SERVER
         ),
@@ -75,7 +77,6 @@ ROOM = Room(
             do=(
                 _WRITES,
                 _RENEW,
-                "Nothing of ours was encrypted with the new one; put it aside, it need not be kept",
             ),
         ),
         faults.TRANSIT_KEY_UNFIT: Advice(look=_KEY),

@@ -10,13 +10,20 @@ from appliance import faults
 from appliance.faults import Kind
 from appliance.runbook import EFFECTS, Entry, Wake, entries, entry, near
 from appliance.runbook.book import ROOMS
-from appliance.runbook.effects import OF_KIND
+from appliance.runbook.effects import NO_CALL, NOTHING_YET, OF_KIND, REFUSED, SOME_CALLS
 from appliance.service.rpc import answers
 from tests.cli.test_help import parsed
 from tests.docs.test_named import told, unknown
 from tests.reference import CHECKOUT
+from tests.states.cases import CASES, Case
 
 ENTRIES = entries()
+# That table is held against the server, and against the API server's own code.
+SAID_BY_KIND = [
+    case
+    for case in CASES
+    if case.reasons and (found := entry(case.reasons[0].id)) is not None and found.effect is not None
+]
 every_entry = pytest.mark.parametrize("found", ENTRIES, ids=lambda found: found.fault.id)
 
 
@@ -63,6 +70,14 @@ def test_what_is_felt_names_the_status_that_is_answered(kind: Kind) -> None:
     # A warning, and what a command is refused with, is no answer to the API server.
     silent = kind in (Kind.WARNING, Kind.REFUSED, Kind.CONFIGURATION)
     assert silent or code.name in effect.whole
+
+
+@pytest.mark.parametrize("case", SAID_BY_KIND, ids=lambda case: case.name)
+def test_what_is_felt_is_what_the_table_of_states_shows(case: Case) -> None:
+    found = entry(case.reasons[0].id)
+    served = (SOME_CALLS,) if case.healthz else (NOTHING_YET,)
+    assert found
+    assert found.effect in (served if case.serves else (NO_CALL, REFUSED))
 
 
 def test_each_effect_has_a_name_of_its_own() -> None:
