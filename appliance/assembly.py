@@ -198,10 +198,10 @@ def serve(ready: Callable[[], Settings]) -> None:
 
     from appliance.nodes.invitation import Invitations
     from appliance.ops.slots import SlotChanges
-    from appliance.service import health
     from appliance.service.changes import Changes
     from appliance.service.engines.finder import Finder
     from appliance.service.engines.follower import Follower
+    from appliance.service.health import Health, listeners
     from appliance.service.ledger_saver import keep_ledger
     from appliance.service.rpc.admin import Admin
     from appliance.service.rpc.kms import KeyManagement
@@ -209,7 +209,6 @@ def serve(ready: Callable[[], Settings]) -> None:
     from appliance.service.rpc.slots import Slots
     from appliance.service.seal_key_watch import SealKeyWatch
     from appliance.service.server import serve as run
-    from appliance.service.sockets.http import speaks_http
     from appliance.service.sockets.listener import Listener
     from appliance.service.transports import speaks
     from appliance.service.tripwire import Tripwire
@@ -239,14 +238,14 @@ def serve(ready: Callable[[], Settings]) -> None:
         operators = admin.service(nodes.methods(), slots.methods())
         callers = speaks(settings.transport, kms.service())
         by_hand = speaks(settings.transport, operators, guarded=True)
-        probed = health.routes(kept.standing, admin.status_json)
+        asked = Health(kept.standing, kept.proved_ago, admin.covered, admin.status_json).routes()
         follower = Follower(kept, changes, "transit", faults.TRANSIT_NEWER, here())
         await run(
             kept,
             [
                 Listener(settings.socket, settings.socket_mode, settings.socket_gid, callers),
                 Listener(settings.admin_socket, 0o600, None, by_hand),
-                Listener(settings.admin_socket.with_name(HEALTH_NAME), 0o600, None, speaks_http(probed)),
+                *listeners(asked, settings.admin_socket.with_name(HEALTH_NAME), settings.http),
             ],
             [
                 lambda: keep_ledger(kept, counted, locked.volume),

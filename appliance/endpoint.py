@@ -1,5 +1,6 @@
 """Endpoints as the API server reads them. Pure text."""
 
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -7,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 _MAX_SIZE = 107
 # The server binds under a hidden name of this many characters in the same directory first.
 HIDDEN_NAME_SIZE = 7
+_IPV6 = 6
+_LAST_PORT = 65535
 # Where the API server finds us by default.
 KMS_SOCKET = Path("/run/kleidi/kms.sock")
 # The name of the socket for probes, beside the admin socket.
@@ -44,6 +47,23 @@ def socket_path(text: str) -> Path:
         except UnicodeDecodeError as error:
             raise EndpointError(f"{text!r} encodes bytes that are no text") from error
     return _checked(path, text)
+
+
+def loopback(text: str) -> tuple[str, int]:
+    """Address and port of `127.0.0.1:9643` or `[::1]:9643`, which nobody reaches from another machine."""
+    host, colon, port = text.rpartition(":")
+    try:
+        address = ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError as error:
+        raise EndpointError(f"{text!r} must be an address and a port: 127.0.0.1:9643") from error
+    if not address.is_loopback or "%" in host:
+        raise EndpointError(f"{text!r} is not of this machine alone: take 127.0.0.1 or [::1]")
+    written = f"[{address}]" if address.version == _IPV6 else str(address)
+    if host != written or not colon or not (port.isascii() and port.isdecimal()) or port.startswith("0"):
+        raise EndpointError(f"{text!r} must be an address and a port: {written}:9643")
+    if int(port) > _LAST_PORT:
+        raise EndpointError(f"{text!r} has a port above {_LAST_PORT}")
+    return str(address), int(port)
 
 
 def dialled(text: str) -> str:

@@ -2,7 +2,7 @@
 """`kleidi-probe --live|--ready [SOCKET]`: one question to the health socket, one line, exit code 0 or 1.
 
 Runs every few seconds for years, so it imports nothing of ours: with -I and -S it costs little more than the
-interpreter's own start. /livez and /readyz are what appliance/service/health.py answers.
+interpreter's own start. What it asks for is what appliance/service/health.py answers.
 """
 
 import sys
@@ -12,7 +12,7 @@ from _socket import AF_UNIX, SOCK_STREAM
 from _socket import socket as Socket  # noqa: N812  a class, whatever its name
 
 SOCKET = "/run/kleidi-admin/health.sock"
-QUESTIONS = {"--live": "/livez", "--ready": "/readyz"}
+QUESTIONS = {"--live": "/livez", "--ready": "/standing"}
 # Below the five seconds that the manifests' probes may take.
 SECONDS = 2.5
 MOST = 8192

@@ -14,6 +14,7 @@ from appliance.manifests.pod import static_pod
 from appliance.manifests.slots import Slot, SlotName
 from appliance.manifests.tpm import Tpm
 from appliance.service import limits
+from appliance.service.sockets import limits as http
 from appliance.service.transports.grpcio import limits as grpcio
 from appliance.service.transports.nghttp2 import limits as nghttp2
 from appliance.settings import CONFIG_FILE, DEFAULT_FILE, PREFIX, Settings
@@ -48,6 +49,14 @@ What a caller can make the appliance hold is bounded, well inside the 384 MiB of
 bound is refused. Written from the modules `limits` of appliance/service by `make docs`.
 
 ## Ours, refused in our words
+
+| limit | value | what a caller sees | why |
+|---|---|---|---|
+"""
+_LIMITS_HTTP = """
+## By HTTP
+
+The health socket has these, and `KLEIDI_HTTP` the same again: a crowd on the one is none on the other.
 
 | limit | value | what a caller sees | why |
 |---|---|---|---|
@@ -123,9 +132,10 @@ def limits_page() -> str:
     text = _LIMITS_HEAD
     for name, value, seen, why in limits.ours(queue):
         text += f"| {name} | {value} | {seen} | {why} |\n"
-    text += _LIMITS_NGHTTP2
-    for limit in nghttp2.table():
-        text += f"| {limit.name} | {limit.value:,} | {limit.seen} | {limit.why} |\n"
+    for heading, table in ((_LIMITS_HTTP, http.table()), (_LIMITS_NGHTTP2, nghttp2.table())):
+        text += heading
+        for limit in table:
+            text += f"| {limit.name} | {limit.value:,} | {limit.seen} | {limit.why} |\n"
     text += _LIMITS_GRPCIO
     for kms, admin in zip(grpcio.table(), grpcio.table(limits.BY_HAND), strict=True):
         values = dict.fromkeys([f"{kms.value:,}", f"{admin.value:,}"])

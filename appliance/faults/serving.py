@@ -81,6 +81,9 @@ SOCKET_GROUP = fault("E-SOCKET-GROUP", _A, Exit.REFUSED,
 SOCKET_TAKEN = fault("E-SOCKET-TAKEN", _A, Exit.DEGRADED,
     "another program bound our socket's path; new connections go to it",
     "Stop that program")
+HTTP_ADDRESS = fault("E-HTTP-ADDRESS", _A, Exit.DEGRADED,
+    "nobody can ask us at the address of KLEIDI_HTTP, which is taken or not this machine's",
+    "Stop what listens there, or set another port; it is tried again every two seconds")
 SERVER_UNREACHABLE = fault("E-SERVER-UNREACHABLE", _W, Exit.UNREACHABLE,
     "the server does not answer on the admin socket",
     "Start it with `kleidi serve`, or look why it is not up")

@@ -17,6 +17,7 @@ from typing import TypeVar
 from appliance import faults
 from appliance.faults import Fault, KleidiError
 from appliance.keys.keyring import Keyring
+from appliance.keys.keyset import KeySet
 from appliance.logs import log
 from appliance.service.engines.in_use import EnginesInUse
 from appliance.service.opened import OpenToken
@@ -86,10 +87,17 @@ class Keeper:
             # Of a key that did not prove itself yet or is off, Status must not speak; others are served.
             fault, detail = why
             return replace(standing, reason=fault, detail=detail, held_back=True)
-        proved_at = self._engines.proved_at(standing.keyset) or self._proved_at
-        if time.monotonic() - proved_at > _PROOF_PERIODS * self._probe_seconds:
+        if self._proof_age(standing.keyset) > _PROOF_PERIODS * self._probe_seconds:
             return replace(standing, reason=faults.PROBE_STALE)
         return standing.told(*self._remarks.items())
+
+    def proved_ago(self) -> float | None:
+        """Seconds since the primary key's last round trip; None while nothing is open."""
+        standing = self._standing
+        return self._proof_age(standing.keyset) if standing.serves and standing.keyset else None
+
+    def _proof_age(self, keyset: KeySet) -> float:
+        return time.monotonic() - (self._engines.proved_at(keyset) or self._proved_at)
 
     def engines(self) -> list[EngineStanding]:
         """What holds the keys, the primary key's first; empty while nothing is open."""

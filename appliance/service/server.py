@@ -9,7 +9,7 @@ from appliance import faults, logs
 from appliance.faults import Fault, KleidiError
 from appliance.logs import event
 from appliance.service.keeper import Keeper
-from appliance.service.sockets.listener import Listener
+from appliance.service.sockets.binding import Listens
 
 Work = Callable[[], Coroutine[None, None, None]]
 
@@ -20,7 +20,7 @@ _LOOK_SECONDS = 2.0
 
 async def serve(
     keeper: Keeper,
-    listeners: Sequence[Listener],
+    listeners: Sequence[Listens],
     others: Sequence[Work] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT. The sockets answer from the start, whatever the token's state.
@@ -32,7 +32,7 @@ async def serve(
         await _serve(keeper, listeners, others)
 
 
-async def _serve(keeper: Keeper, listeners: Sequence[Listener], others: Sequence[Work]) -> None:
+async def _serve(keeper: Keeper, listeners: Sequence[Listens], others: Sequence[Work]) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -62,9 +62,9 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _look_after(listener: Listener, keeper: Keeper) -> None:
+async def _look_after(listener: Listens, keeper: Keeper) -> None:
     await _open(listener, keeper)
-    event(logging.INFO, "listening", socket=listener.path)
+    event(logging.INFO, "listening", socket=str(listener))
     before: Fault | None = None
     while True:
         lost = await _lost(listener)
@@ -75,7 +75,7 @@ async def _look_after(listener: Listener, keeper: Keeper) -> None:
             keeper.remark(lost.fault, lost.detail)
 
 
-async def _lost(listener: Listener) -> KleidiError | None:
+async def _lost(listener: Listens) -> KleidiError | None:
     """Look after the path once: why nobody finds us there, if so."""
     try:
         taken = await listener.keep(_LOOK_SECONDS, _GRACE_SECONDS)
@@ -86,7 +86,7 @@ async def _lost(listener: Listener) -> KleidiError | None:
     return KleidiError(faults.SOCKET_TAKEN, taken) if taken else None
 
 
-async def _open(listener: Listener, keeper: Keeper) -> None:
+async def _open(listener: Listens, keeper: Keeper) -> None:
     """Bind, as soon as the node is ready for it: the kubelet or an operator may still be at work."""
     before: Fault | None = None
     while True:
@@ -100,7 +100,7 @@ async def _open(listener: Listener, keeper: Keeper) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _hindrance(listener: Listener) -> KleidiError | None:
+async def _hindrance(listener: Listens) -> KleidiError | None:
     """Try to open; what may be mended on the node is told of, anything else raised."""
     try:
         await listener.open()

@@ -16,6 +16,7 @@ from appliance.settings.values import (
     AbsolutePath,
     Count,
     Group,
+    HttpAddress,
     MemoryPath,
     Mode,
     ModuleParameters,
@@ -98,6 +99,11 @@ class _Own(BaseSettings):
     admin_socket: SocketPath = Field(
         Path("/run/kleidi-admin/admin.sock"),
         description="Where the command line finds the server; in a directory the API server does not share.",
+    )
+    http: HttpAddress = Field(
+        "",
+        description="Where health can be asked by TCP as well, by every user of this machine: "
+        "`127.0.0.1:PORT`; empty, on the Unix socket alone.",
     )
     provider_name: ProviderName = Field(
         "kleidi",

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from appliance.endpoint import socket_path
+from appliance.endpoint import loopback, socket_path
 from appliance.slots import BY_ITSELF
 
 # Ours are a tenth of that, and below the open token's there must be room for its own in the one line of 1023
@@ -53,6 +53,13 @@ def _endpoint(value: object) -> Path:
     if not isinstance(value, str | Path):
         raise ValueError("must be text")  # noqa: TRY004  pydantic takes only this one for a complaint
     return socket_path(str(value))
+
+
+def _http(text: str) -> str:
+    """Empty, or where to ask us by TCP."""
+    if text:
+        loopback(text)
+    return text
 
 
 def _octal(value: object) -> object:
@@ -158,6 +165,7 @@ ProviderName = Annotated[str, AfterValidator(_provider)]
 AbsolutePath = Annotated[Path, AfterValidator(_path)]
 MemoryPath = Annotated[Path, AfterValidator(_path), AfterValidator(_memory)]
 SocketPath = Annotated[Path, BeforeValidator(_endpoint), AfterValidator(_path)]
+HttpAddress = Annotated[str, AfterValidator(_http)]
 Mode = Annotated[int, BeforeValidator(_octal), AfterValidator(_mode)]
 Group = Annotated[str, BeforeValidator(_group)]
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]

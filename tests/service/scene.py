@@ -17,9 +17,9 @@ from appliance.ops.operations import Operations
 from appliance.ops.workshop import Workshop
 from appliance.provision.plan import Refusal
 from appliance.provision.policy import Policy
-from appliance.service import health
 from appliance.service.changes import Changes
 from appliance.service.engines.finder import Finder
+from appliance.service.health import Health, listeners
 from appliance.service.keeper import Keeper
 from appliance.service.opened import OpenToken
 from appliance.service.rpc.admin import Admin
@@ -27,7 +27,7 @@ from appliance.service.rpc.kms import KeyManagement
 from appliance.service.rpc.nodes import Nodes
 from appliance.service.seal_key_watch import SealKeyWatch
 from appliance.service.server import Work
-from appliance.service.sockets.http import speaks_http
+from appliance.service.sockets.binding import Listens
 from appliance.service.sockets.listener import Listener
 from appliance.service.transports import NGHTTP2, speaks
 from appliance.service.tripwire import Tripwire
@@ -55,6 +55,7 @@ class Options(TypedDict, total=False):
     probe_seconds: float
     mode: int
     gid: int
+    http: str
 
 
 class Scene:
@@ -112,7 +113,7 @@ class Scene:
         key = self.key(state)
         return Envelope(self._maker.wrap(key.object_id, plaintext, associated_data(key.id))).to_bytes()
 
-    def assemble(self, **options: Unpack[Options]) -> tuple[Keeper, list[Listener], list[Work]]:
+    def assemble(self, **options: Unpack[Options]) -> tuple[Keeper, list[Listens], list[Work]]:
         """Join the parts as the assembly does. Needs a running event loop."""
         storage = Storage(self.volume, self.custody, self.anchor, self.expected_lineage)
         ledger = Ledger(self.volume.path / "ledger.json")
@@ -136,14 +137,13 @@ class Scene:
         nodes = Nodes(keeper, changes, cluster, Invitations(LONG_SECONDS, time.monotonic), admin.changed)
         callers = speaks(self.transport, kms.service())
         by_hand = speaks(self.transport, admin.service(nodes.methods()), guarded=True)
+        asked = Health(keeper.standing, keeper.proved_ago, admin.covered, admin.status_json).routes()
         return (
             keeper,
             [
                 Listener(self.socket, options.get("mode", 0o660), options.get("gid"), callers),
                 Listener(self.admin, 0o600, None, by_hand),
-                Listener(
-                    self.health, 0o600, None, speaks_http(health.routes(keeper.standing, admin.status_json))
-                ),
+                *listeners(asked, self.health, options.get("http", "")),
             ],
             [
                 VolumeWatch(keeper, storage, changes.catch_up).run,

@@ -60,5 +60,5 @@ def wire(ground: Ground) -> str:
 def probes(ground: Ground) -> dict[str, tuple[int, str]]:
     return {
         target: get(ground.health, target)
-        for target in ("/livez", "/readyz", "/readyz?verbose", "/status.json")
+        for target in ("/livez", "/standing", "/readyz", "/readyz?verbose", "/status.json")
     }

@@ -85,7 +85,7 @@ def test_a_life_from_every_terminal(appliance: Appliance, operator: Typist, tmp_
     assert terminal.standing() == ("SEALED", [missing.id], Exit.SEALED)
     listed = terminal.type("key", "list")
     assert (listed.exit, listed.out, ids_in(listed.err)) == (Exit.SEALED, "", [missing.id])
-    assert get(health, "/readyz") == (503, f"SEALED {missing}\n")
+    assert get(health, "/standing") == (503, f"SEALED {missing}\n")
     assert ids_in(get(health, "/readyz?verbose")[1]) == [missing.id]
 
     aside.rename(key)

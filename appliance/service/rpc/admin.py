@@ -96,11 +96,16 @@ class Admin:
                 )
                 if engine.away:
                     told.away.id, told.away.reason = engine.away[0].id, _words(engine.away)
-            if covered := Coverage.of(self.verified, standing.keyset):
+            if covered := self.covered():
                 reply.backup.generation, reply.backup.verified = covered.generation, covered.unix
                 reply.backup.file = covered.file
                 reply.backup.lacks.extend(covered.lacks)
         return reply
+
+    def covered(self) -> Coverage | None:
+        """What the bundle that was verified last holds of our keys; None when there was none."""
+        keyset = self.keeper.standing().keyset
+        return Coverage.of(self.verified, keyset) if keyset else None
 
     async def change(self, request: pb.ChangeRequest) -> pb.ChangeReply:
         if request.verb not in _VERBS:

@@ -15,6 +15,20 @@ class Bound(Protocol):
         """Take nobody new; let what is under way end within *grace* seconds."""
 
 
+class Listens(Protocol):
+    """A place where callers come in; as text, where that is."""
+
+    async def open(self) -> None:
+        """Raises KleidiError; where the node is not ready for us, one that is a warning: then try again."""
+
+    async def keep(self, seconds: float, grace: float) -> str:
+        """Look after it once, *seconds* from now; returns who has taken it, "" when it is ours."""
+        ...
+
+    async def close(self, grace: float) -> None:
+        """Let calls in flight end within *grace* seconds."""
+
+
 # Raises OSError when the path cannot be bound.
 Bind = Callable[[Path], Awaitable[Bound]]
 

@@ -1,27 +1,23 @@
-"""The smallest HTTP/1.1 that a probe or a scraper can ask on a Unix socket: GET, one answer, the end.
+"""The smallest HTTP/1.1 that a probe or a scraper can ask: GET, one answer, the end.
 
 Not a gRPC service, because a gRPC client costs a probe 0.2 s of CPU and 37 MB each time.
 """
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
+from appliance import faults
+from appliance.logs import log
+from appliance.service.sockets import limits, request
 from appliance.service.sockets.binding import Bind, Bound, bound_socket
-
-_LINE_SIZE = 1024
-_HEAD_SIZE = 4096
-_SECONDS = 2.0
-# A probe asks once in ten seconds; who opens more connections than this is no probe.
-_MOST_CALLERS = 64
-_REQUEST = re.compile(rb"([A-Z]{1,16}) (/[!-~]*) HTTP/1\.[01]")
-
+from appliance.service.sockets.request import Query, RefusedError
 
 TEXT, JSON = "text/plain; charset=utf-8", "application/json"
+UNAVAILABLE = HTTPStatus.SERVICE_UNAVAILABLE
 
 
 @dataclass(frozen=True)
@@ -33,8 +29,19 @@ class Answer:
     form: str = TEXT
 
 
-# What is answered at each path; made anew for every request, on the event loop.
-Routes = Mapping[str, Callable[[], Answer]]
+@dataclass(frozen=True)
+class Route:
+    """*answer* is made anew for every request, on the event loop, from what stands behind the `?`.
+
+    A *frank* one tells details as well: it talks to operators alone, on the Unix socket.
+    """
+
+    answer: Callable[[Query], Answer]
+    frank: bool = False
+
+
+# What is answered at each path.
+Routes = Mapping[str, Route]
 
 
 def speaks_http(routes: Routes) -> Bind:
@@ -43,8 +50,8 @@ def speaks_http(routes: Routes) -> Bind:
     async def bind(path: Path) -> Bound:
         front = bound_socket(path)
         try:
-            attend = _Attendant(routes).attend
-            return _Http(await asyncio.start_unix_server(attend, sock=front, limit=_HEAD_SIZE))
+            attend = Attendant(routes).attend
+            return _Http(await asyncio.start_unix_server(attend, sock=front, limit=limits.HEAD))
         except BaseException:
             front.close()
             raise
@@ -60,47 +67,64 @@ class _Http:
         self._server.close()
 
 
-class _Attendant:
-    def __init__(self, routes: Routes) -> None:
+class Attendant:
+    """Answers whoever connects. Where it is *exposed*, who asks need be no operator, nor even mean us."""
+
+    def __init__(self, routes: Routes, *, exposed: bool = False) -> None:
         self._routes = routes
+        self._exposed = exposed
         self._callers = 0
 
     async def attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request, one answer, and the connection is over; nobody can hold it open."""
+        # So that an answer counts as taken when it has left us, not when most of it has.
+        writer.transport.set_write_buffer_limits(0)
         self._callers += 1
         try:
             # A caller that goes away or stays silent gets no answer and leaves no trace.
             with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
-                async with asyncio.timeout(_SECONDS):
+                async with asyncio.timeout(limits.SECONDS):
                     writer.write(_message(await self._listen(reader)))
                     await writer.drain()
         finally:
             self._callers -= 1
-            writer.close()
+            # Closing would wait for who does not read.
+            writer.transport.abort()
 
     async def _listen(self, reader: asyncio.StreamReader) -> Answer:
-        if self._callers > _MOST_CALLERS:
-            return Answer("too many callers", HTTPStatus.SERVICE_UNAVAILABLE)
+        if self._callers > limits.CALLERS:
+            return Answer("too many callers", UNAVAILABLE)
         try:
-            head = await reader.readuntil(b"\r\n\r\n")
+            return self._answer(await reader.readuntil(request.END))
         except asyncio.LimitOverrunError:
-            return Answer(f"at most {_HEAD_SIZE} bytes", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        line = head.split(b"\r\n", 1)[0]
-        if len(line) > _LINE_SIZE:
-            return Answer(f"at most {_LINE_SIZE} bytes", HTTPStatus.REQUEST_URI_TOO_LONG)
-        asked = _REQUEST.fullmatch(line)
-        if asked is None:
-            return Answer("not a request of HTTP/1.1", HTTPStatus.BAD_REQUEST)
-        if asked[1] != b"GET":
-            return Answer("only GET", HTTPStatus.METHOD_NOT_ALLOWED)
-        answer = self._routes.get(asked[2].decode())
-        return answer() if answer else Answer(" or ".join(self._routes), HTTPStatus.NOT_FOUND)
+            return Answer(f"at most {limits.HEAD} bytes", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        except RefusedError as refused:
+            return Answer(refused.words, refused.status)
+
+    def _answer(self, head: bytes) -> Answer:
+        asked = request.read(head)
+        if self._exposed and not asked.names_us:
+            raise RefusedError(HTTPStatus.MISDIRECTED_REQUEST, "Host must be an address or localhost")
+        route = self._routes.get(asked.path)
+        if route is None:
+            known = " or ".join(path for path in self._routes if path.count("/") == 1)
+            raise RefusedError(HTTPStatus.NOT_FOUND, known)
+        if route.frank and self._exposed:
+            raise RefusedError(HTTPStatus.FORBIDDEN, "only on the Unix socket")
+        try:
+            return route.answer(asked.query)
+        except Exception:  # noqa: BLE001  its text would reach whoever asks
+            log.exception("a mistake of ours", extra={"fields": {"path": asked.path}})
+            return Answer(str(faults.INTERNAL), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _message(answer: Answer) -> bytes:
-    status, body = answer.status, f"{answer.text}\n"
+    status, body = answer.status, f"{answer.text}\n".encode()
     allow = "Allow: GET\r\n" if status is HTTPStatus.METHOD_NOT_ALLOWED else ""
-    return (
+    head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {answer.form}\r\n"
-        f"Content-Length: {len(body.encode())}\r\n{allow}Connection: close\r\n\r\n{body}"
-    ).encode()
+        f"Content-Length: {len(body)}\r\n{allow}"
+        # As the control plane's own answers have them.
+        "Cache-Control: no-cache, private\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body

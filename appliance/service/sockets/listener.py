@@ -33,6 +33,9 @@ class Listener:
         self._inode: tuple[int, int] | None = None
         self._lock = -1
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     async def open(self) -> None:
         """Raises E-SOCKET-IN-USE, the other's socket untouched.
 
