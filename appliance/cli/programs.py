@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from appliance.settings import Settings
 
 _RETRY_SECONDS = 2.0
+_WAITING, _WARNED = "not provisioned yet", "provisioned, with a warning"
 
 
 def provision(*, keep_trying: bool = False) -> None:
@@ -29,12 +30,16 @@ def provision(*, keep_trying: bool = False) -> None:
             if not (keep_trying and _may_heal(error)):
                 raise
             if str(error) != said:
-                logs.event(logging.WARNING, str(error))
+                logs.event(
+                    logging.WARNING, _WAITING, id=error.fault.id, why=error.fault.words, detail=error.detail
+                )
             said = str(error)
             time.sleep(_RETRY_SECONDS)
         else:
-            for said in dict.fromkeys((*map(str, done.opened.warnings), *done.said)):
-                logs.event(logging.WARNING, said)
+            for fault in dict.fromkeys(done.opened.warnings):
+                logs.event(logging.WARNING, _WARNED, id=fault.id, why=fault.words)
+            for said in dict.fromkeys(done.said):
+                logs.event(logging.WARNING, _WARNED, detail=said)
             keyset = done.opened.payload.keyset
             what = "provisioned" if done.born else "the volume is provisioned already"
             logs.event(logging.INFO, what, key_id=keyset.primary.id, keyset=keyset.hash)

@@ -47,7 +47,12 @@ class Fault:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.id}: {self.sentence}. {self.remedy}."
+        return f"{self.id}: {self.words}"
+
+    @property
+    def words(self) -> str:
+        """The same where the id stands by itself."""
+        return f"{self.sentence}. {self.remedy}."
 
 
 class KleidiError(Exception):

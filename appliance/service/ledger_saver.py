@@ -30,4 +30,4 @@ def _write(ledger: Ledger, content: bytes, volume: Volume) -> None:
     try:
         ledger.write(content)
     except OSError as error:
-        event(logging.WARNING, "the ledger could not be saved", reason=error.strerror)
+        event(logging.WARNING, "the ledger could not be saved", detail=error.strerror)

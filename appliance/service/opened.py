@@ -317,7 +317,7 @@ class OpenToken:
             for key in keyring.failing(name):
                 if key.state is KeyState.PRIMARY:
                     raise KleidiError(faults.PRIMARY_WRONG, key.id)
-                event(logging.ERROR, str(faults.KEY_UNREADABLE), key_id=key.id)
+                event(logging.ERROR, "a key is unreadable", id=faults.KEY_UNREADABLE.id, key_id=key.id)
 
 
 def _in_use(opened: Opened) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from appliance.telemetry.observer import (
 )
 from appliance.telemetry.sparing import Sparing
 
+# Of every step from one state to another, and of each reason that comes or goes.
+STATE = "state"
 # The caller's own mistakes are worth a line, not an alarm.
 _CALLERS = {Kind.MALFORMED, Kind.UNKNOWN_KEY, Kind.TAMPERED, Kind.KEY_OFF, Kind.REFUSED}
 # What every first boot goes through.
@@ -46,23 +48,21 @@ class LogLines:
                 _stood(told)
             case Remarked(fault, was, state, detail, over):
                 level = logging.INFO if over else logging.WARNING
-                text = f"over: {fault.sentence}" if over else str(fault)
-                event(level, text, **_step(was, state), id=fault.id, detail=detail)
+                why = fault.sentence if over else fault.words
+                event(level, STATE, **_step(was, state), id=fault.id, why=why, detail=detail, over=over or "")
             case Committed():
                 ...  # the audit log tells of it
 
     def _refused(self, told: Called, fault: Fault) -> None:
         if told.bug is not None:
             if self._sparing.lets(logging.ERROR, told.method, fault.id):
-                fields = {"method": told.method, "uid": told.uid}
+                fields = {"method": told.method, "uid": told.uid, "id": fault.id}
                 log.error("a mistake of ours", exc_info=told.bug, extra={"fields": fields})
             return
         level = _level(told.method, fault)
         if self._sparing.lets(level, told.method, fault.id):
             spent = _milliseconds(told.seconds, 2)
-            event(
-                level, told.method, uid=told.uid, **told.about, fault=fault.id, detail=told.detail, ms=spent
-            )
+            event(level, told.method, uid=told.uid, **told.about, id=fault.id, detail=told.detail, ms=spent)
 
 
 def _stood(told: Stood) -> None:
@@ -73,11 +73,12 @@ def _stood(told: Stood) -> None:
         level = logging.WARNING if reason.kind is Kind.WAITING else logging.ERROR
     event(
         level,
-        str(reason) if reason else "serving",
+        STATE,
         **_step(told.was, told.state),
         id=reason.id if reason else "",
-        key_id=told.key_id,
+        why=reason.words if reason else "",
         detail=told.detail,
+        key_id=told.key_id,
     )
 
 

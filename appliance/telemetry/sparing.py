@@ -40,4 +40,4 @@ class Sparing:
     def _end(self, level: int, message: str, fault: str) -> None:
         more = self._lines.pop((level, message, fault)) - MOST
         if more > 0:
-            event(level, message, fault=fault, detail=f"and {more:,} more", more=more)
+            event(level, message, id=fault, repeated=more)

@@ -54,7 +54,7 @@ def booted(appliance: Appliance) -> Boot:
     bound = time.time() - started
     appliance.wait_ready()
     ready = time.time() - started
-    while "serving" not in appliance.log()[before:]:  # a line may come behind the answer
+    while "OPERATIONAL" not in appliance.log()[before:]:  # a line may come behind the answer
         time.sleep(0.01)
     while appliance.pid("provision"):
         time.sleep(0.01)
@@ -70,7 +70,7 @@ def booted(appliance: Appliance) -> Boot:
         spawned=int(_fields(server)[19]) / _TICKS - uptime,
         listening=moment["listening"],
         provisioned=moment.get("provisioned", 0),
-        serving=moment["serving"],
+        serving=next(line["ts"] for line in lines if line.get("to") == "OPERATIONAL") / 1000 - started,
         ready=ready,
         opening=next(line["ms"] for line in lines if line["msg"] == "token open") / 1000,
         supervisor_cpu=sum(map(int, fields[11:13])) / _TICKS,

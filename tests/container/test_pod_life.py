@@ -82,7 +82,7 @@ def test_a_killed_pod_comes_back_with_its_key(pod: Pod) -> None:
 
     pod.kill()
 
-    eventually(lambda: pod.log().count("serving") > 1, within=READY_SECONDS, explain=pod.log)
+    eventually(lambda: pod.log().count("OPERATIONAL") > 1, within=READY_SECONDS, explain=pod.log)
     assert pod.wait_ready() == key_id
     assert pod.decrypt(sealed) == b"before"
 
@@ -93,7 +93,7 @@ def test_a_killed_server_comes_back_with_its_key(pod: Pod) -> None:
 
     pod.kill_server()
 
-    eventually(lambda: pod.log().count("serving") > 1, within=READY_SECONDS, explain=pod.log)
+    eventually(lambda: pod.log().count("OPERATIONAL") > 1, within=READY_SECONDS, explain=pod.log)
     assert pod.wait_ready() == key_id
     assert pod.decrypt(sealed) == b"before"
 

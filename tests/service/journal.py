@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from appliance import logs
+from tests.docs.fields import documented
 
 
 class Journal:
@@ -30,6 +31,8 @@ class Journal:
             logging.getLogger().removeHandler(stray)
             logs.log.handlers[:], logs.log.propagate = handlers, propagate
         assert not self._stray.getvalue()
+        if form == "json":
+            assert {field for line in self.lines() for field in line} <= documented()
 
     @property
     def text(self) -> str:

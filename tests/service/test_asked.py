@@ -25,7 +25,7 @@ def test_each_act_is_a_line_of_its_verb(tmp_path: Path) -> None:
     assert re.search(r'info    key stage reason="two \\"words\\"" by=\d+:\d+ generation=2 ms=', log)
     assert re.search(r"info    key promote key=v2 by=\d+:\d+ generation=3 ms=", log)
     assert re.search(r"info    node invite by=\d+:\d+ ms=", log)
-    assert re.search(r'warning key enable key=v1 by=\d+:\d+ fault=E-KEY-STATE detail="', log)
+    assert re.search(r'warning key enable key=v1 by=\d+:\d+ id=E-KEY-STATE detail="', log)
     assert "milliseconds=" not in log
     assert len(re.findall(r"info    provisioned ", log)) == 1
     assert log.rstrip().splitlines()[-1].endswith("stopped")

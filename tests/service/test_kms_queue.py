@@ -98,7 +98,7 @@ def test_calls_that_ran_out_of_time_free_their_places(scene: Scene, start: Start
             assert {answer.text.rpartition(" uid=")[0] for answer in answers} == {str(faults.TOKEN_SLOW)}
         scene.engine.release()
         until(lambda: served(client), "calls are served again")
-    assert len(journal.lines(fault=faults.TOKEN_SLOW.id)) == MOST
+    assert len(journal.lines(id=faults.TOKEN_SLOW.id)) == MOST
 
 
 def test_a_hang_costs_nobody_the_next_call(running: Running, client: Client) -> None:

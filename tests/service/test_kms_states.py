@@ -92,7 +92,7 @@ def test_a_lost_token_is_opened_again_by_itself(scene: Scene, start: Start, jour
     scene.engine.refuse(None)
     running.wait_for("OPERATIONAL")
     assert_all_work(scene)
-    assert journal.lines(msg=str(faults.TOKEN_LOST))
+    assert journal.lines(msg="state", to="STARTING", id=faults.TOKEN_LOST.id, why=faults.TOKEN_LOST.words)
 
 
 def test_a_token_lost_while_nobody_calls_is_noticed_by_the_probe(scene: Scene, start: Start) -> None:

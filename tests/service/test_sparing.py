@@ -34,9 +34,8 @@ def test_a_minute_ends_with_the_number_left_out_and_another_begins(journal: Jour
         assert lines == [True] * MOST + [False] * (FLOOD - MOST)
         ends.pop()()
         assert not ends
-    first, second = journal.lines(msg="Decrypt", fault=faults.KEY_UNKNOWN.id, level="warning")
-    assert (first["more"], first["detail"]) == (FLOOD - MOST, "and 1,990 more")
-    assert second["more"] == first["more"]
+    first, second = journal.lines(msg="Decrypt", id=faults.KEY_UNKNOWN.id, level="warning")
+    assert first["repeated"] == second["repeated"] == FLOOD - MOST
 
 
 def test_a_minute_with_few_lines_ends_without_a_word(journal: Journal) -> None:

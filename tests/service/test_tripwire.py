@@ -94,7 +94,7 @@ def test_a_missed_key_of_our_lineage_is_a_warning_and_every_call_goes_on(
         assert [(each.id, each.reason) for each in report.reasons] == [(report.reason_id, report.reason)]
         assert client.status().healthz == "ok"
         assert client.open(client.encrypt(SEED)) == SEED
-    (line,) = journal.lines(msg=str(faults.KEY_MISSED))
+    (line,) = journal.lines(msg="state", id=faults.KEY_MISSED.id)
     assert (line["level"], line["detail"]) == ("warning", missed())
 
 
@@ -184,10 +184,10 @@ def test_a_flood_of_foreign_decrypts_is_counted_whole_and_logged_in_a_dozen_line
 ) -> None:
     assert flood(client, FOREIGN, FLOOD) == {grpc.StatusCode.NOT_FOUND}
     assert rows(running)["foreign"].count == FLOOD
-    assert len(journal.lines(fault=faults.KEY_UNKNOWN.id)) == MOST
+    assert len(journal.lines(id=faults.KEY_UNKNOWN.id)) == MOST
     # Another mistake still has its line, and so has what goes well, each time.
     ask_for(client, running.scene.key().id)
-    assert len(journal.lines(fault=faults.CIPHERTEXT_TAMPERED.id)) == 1
+    assert len(journal.lines(id=faults.CIPHERTEXT_TAMPERED.id)) == 1
     for number in range(2 * MOST):
         client.encrypt(SEED, f"good-{number}")
     until(lambda: len(journal.lines(msg="Encrypt", level="info")) == 2 * MOST, "every good call has its line")

@@ -90,9 +90,10 @@ def test_probes_tell_every_reason_and_no_detail(
 def test_each_step_is_one_line_down_and_up(
     case: Case, running: Running, ground: Ground, journal: Journal
 ) -> None:
-    down = [journal.lines(id=each) for each in case.ids]
+    down = [journal.lines(msg="state", id=each) for each in case.ids]
     assert [len(lines) for lines in down] == [1] * len(case.ids)
     assert all(line["level"] in ("warning", "error") for (line,) in down)
+    assert [line["why"] for (line,) in down] == [reason.words for reason in case.reasons]
     assert journal.lines(to=case.state)
     steps = [line for line in journal.lines() if "from" in line and "to" in line]
     assert all(line["from"] != line["to"] for line in steps)

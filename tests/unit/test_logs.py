@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from appliance import faults, logs
 
+# echo -n kleidi/x | sha256sum
+HASH = "sha256:bb42ad2c1b348499a9d7fed5dcb0eadeb9771311001003c3cdbb9ce7a0fd57a0"
 Read = Callable[[], str]
 
 
@@ -36,7 +38,14 @@ def test_json_lines_parse(read: Read) -> None:
     (line,) = read().splitlines()
     fields = json.loads(line)
     assert before - 1 <= fields.pop("ts") <= time.time() * 1000 + 1
-    assert fields == {"level": "warning", "msg": "hello", "uid": "1", "key_id": "kleidi/x", "count": 0}
+    assert fields == {
+        "level": "warning",
+        "msg": "hello",
+        "uid": "1",
+        "key_id": "kleidi/x",
+        "count": 0,
+        "key_id_hash": HASH,
+    }
 
 
 def test_text_lines_read(read: Read) -> None:
