@@ -22,7 +22,8 @@ from appliance.logs import log
 from appliance.service.engines.in_use import EnginesInUse
 from appliance.service.opened import OpenToken
 from appliance.service.standing import EngineStanding, Standing
-from appliance.telemetry import Observer, Remarked, Stood, Switched, TokenOpened
+from appliance.telemetry import Observer, Proved, Remarked, Stood, Switched, TokenOpened
+from appliance.volume.audit import Head
 from appliance.volume.opening import Opened
 from appliance.volume.seal import SealedError
 from appliance.volume.slot import Unwrapper
@@ -76,7 +77,9 @@ class Keeper:
             remark=self.remark,
             withdraw=self.withdraw,
             doubt=self._doubt.set,
+            observer=observer,
         )
+        self._at_gate = 0
 
     def standing(self) -> Standing:
         """How things stand, at once."""
@@ -105,6 +108,14 @@ class Keeper:
             return []
         return self._engines.standings(self._standing.keyset)
 
+    def waiting(self) -> int:
+        """The calls that wait for an engine, or for a switch to be over."""
+        return self._at_gate + self._engines.waiting()
+
+    def unusable(self) -> frozenset[str]:
+        """The ids of keys that should decrypt and do not; of an engine that is away nothing is known."""
+        return self._engines.unusable() if self._standing.serves else frozenset()
+
     def remark(self, fault: Fault, detail: str = "") -> None:
         """Add something that somebody should look at, while calls go on."""
         was, new = self.standing().state, fault not in self._remarks
@@ -130,16 +141,23 @@ class Keeper:
 
     async def _pass_gate(self) -> None:
         await asyncio.sleep(0)  # it waits: rpc/calls.py, Answering
+        self._at_gate += 1
         try:
             await asyncio.wait_for(self._gate.wait(), self._call_seconds)
         except TimeoutError:
             raise KleidiError(faults.TOKEN_SLOW) from None
+        finally:
+            self._at_gate -= 1
 
     def opened(self) -> Opened:
         """What is being served from; raises the reason when nothing is."""
         if not self._standing.serves:
             raise KleidiError(self._standing.reason or faults.STARTING, self._standing.detail)
         return self._token.opened
+
+    def sealed_head(self) -> Head | None:
+        """The audit log's last entry as the open seal knows it; None while it knows none or is shut."""
+        return self._token.opened.payload.audit if self._standing.serves else None
 
     async def unseal(self, opener: Unwrapper) -> None:
         """Open with *opener* what is sealed; raises the reason why it does not."""
@@ -183,6 +201,7 @@ class Keeper:
             await self._engines.look(opened.keyset)
             self._stand(standing, self._token.warnings())
             self._observer.observe(Switched(standing.generation, self._proved_at - started))
+            self._tell_of_proof()
         finally:
             self._gate.set()
         await self._on_thread(self._token.tidy)
@@ -244,6 +263,7 @@ class Keeper:
         await self._engines.follow()
         self._observer.observe(TokenOpened(self._proved_at - started))
         self._stand(standing, warnings)
+        self._tell_of_proof()
         self._tell_of_shut()
 
     async def _watch(self) -> None:
@@ -255,10 +275,22 @@ class Keeper:
             if self._stuck is not None:
                 stuck, self._stuck = self._stuck, None
                 raise stuck
-            await self._on_thread(self._token.prove)
+            started = time.monotonic()
+            try:
+                await self._on_thread(self._token.prove)
+            except KleidiError as error:
+                self._tell_of_proof(fault=error.fault)
+                raise
+            self._tell_of_proof(time.monotonic() - started)
             await self._on_thread(self._token.tend)
             self._proved_at = time.monotonic()
             self._tell_of_shut()
+
+    def _tell_of_proof(self, seconds: float = 0.0, fault: Fault | None = None) -> None:
+        """Of an engine in the seal: a remote one's watch tells of its own."""
+        keyset = self._standing.keyset
+        if keyset is not None and keyset.primary.engine not in self._token.remote():
+            self._observer.observe(Proved(keyset.primary.engine, seconds, fault))
 
     def _tell_of_shut(self) -> None:
         if shuts := self._token.shuts:

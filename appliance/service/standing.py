@@ -40,6 +40,7 @@ class EngineStanding:
     """How one engine stands: *keys* that are its and not destroyed, why it is *away*, and since when.
 
     *used_from* is `copy` or `token` where the primary key is its, and it may use keys from copies in memory.
+    *waiting* calls are in its lanes.
     """
 
     name: str
@@ -48,6 +49,7 @@ class EngineStanding:
     away: Reason | None = None
     since: int = 0
     used_from: str = ""
+    waiting: int = 0
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from appliance.telemetry.observer import (
     Called,
     Committed,
     Event,
+    Proved,
     Remarked,
     Stood,
     Switched,
@@ -50,6 +51,8 @@ class LogLines:
                 level = logging.INFO if over else logging.WARNING
                 why = fault.sentence if over else fault.words
                 event(level, STATE, **_step(was, state), id=fault.id, why=why, detail=detail, over=over or "")
+            case Proved():
+                ...  # every few seconds; what a failed one leads to is told
             case Committed():
                 ...  # the audit log tells of it
 

@@ -19,6 +19,7 @@ class Called(NamedTuple):  # one for every request: a frozen dataclass takes twi
 
     *uid* is the caller's own name of it, printable. *key_id* is told of what went well, *detail*, which is
     not for users, of what did not. *about* is what an operator asked for: the key, who, why, a dry run.
+    *rpc* is the service's own name of the method: *method* may be the verb that an operator typed.
     """
 
     method: str
@@ -29,6 +30,7 @@ class Called(NamedTuple):  # one for every request: a frozen dataclass takes twi
     detail: str = ""
     bug: Exception | None = None
     about: Mapping[str, object] = _NOTHING
+    rpc: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,18 @@ class Remarked:
 
 
 @dataclass(frozen=True, slots=True)
+class Proved:
+    """A round trip with the primary key, which that *engine* holds, came back, or did not for *fault*.
+
+    *seconds* are 0 where it was part of an opening, and nobody looked at a clock.
+    """
+
+    engine: str
+    seconds: float = 0.0
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """*op*, which *by* asked for, made *generation* what holds now; the commit took *seconds*."""
 
@@ -78,7 +92,7 @@ class Committed:
     seconds: float
 
 
-Event = Called | TokenOpened | Switched | Stood | Remarked | Committed
+Event = Called | TokenOpened | Switched | Stood | Remarked | Proved | Committed
 
 
 class Observer(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import boot, container, engines, kms, memory, outage, rotation, slots, starts, usage
+from tests.bench import boot, container, engines, kms, memory, metrics, outage, rotation, slots, starts, usage
 from tests.bench.page.written import Picture
 
 
@@ -48,6 +48,7 @@ def sections(root: Path, *, rounds: int, boots: int, whole: bool) -> dict[str, S
         "starts": Section("The API server's start", api_server),
         "boot": Section("Boot", lambda: Measured(boot.table(*boot.boots(root, boots)))),
         "memory": Section("Memory", lambda: Measured(memory.table(root / "memory", many))),
+        "metrics": Section("Counting calls", lambda: Measured(metrics.table(rounds))),
         "rotation": Section("Change of keys", lambda: Measured(rotation.table(root))),
         "container": Section("In the image", lambda: Measured(container.table(many))),
         "slots": Section(

@@ -14,6 +14,7 @@ from appliance.service.engines.lanes import Lanes
 from appliance.service.engines.watch import EngineWatch
 from appliance.service.opened import OpenToken
 from appliance.service.standing import EngineStanding, Reason
+from appliance.telemetry import NOBODY, Observer
 
 T = TypeVar("T")
 
@@ -31,6 +32,7 @@ class EnginesInUse:
         remark: Callable[[Fault, str], None],
         withdraw: Callable[[Fault], None],
         doubt: Callable[[], None],
+        observer: Observer = NOBODY,
     ) -> None:
         """*doubt* is told when a call came to doubt what is in the seal."""
         self._token = token
@@ -38,6 +40,7 @@ class EnginesInUse:
         self._queue_size = queue_size
         self._probe_seconds = probe_seconds
         self._remark, self._withdraw, self._doubt = remark, withdraw, doubt
+        self._observer = observer
         self._lanes: dict[str, Lanes] = {}
         self._watches: dict[str, EngineWatch] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
@@ -84,8 +87,26 @@ class EnginesInUse:
             away = (shut.fault, shut.detail) if shut else watch.away if watch else None
             since = int(watch.away_since) if watch and away else 0
             used_from = self._token.used_from() if name == keyset.primary.engine else ""
-            found.append(EngineStanding(name, watch is not None, alive.count(name), away, since, used_from))
+            waiting = self._lanes[name].waiting if name in self._lanes else 0
+            found.append(
+                EngineStanding(name, watch is not None, alive.count(name), away, since, used_from, waiting)
+            )
         return found
+
+    def waiting(self) -> int:
+        """The calls that wait for any of them."""
+        return sum(lanes.waiting for lanes in self._lanes.values())
+
+    def unusable(self) -> frozenset[str]:
+        """The keys that should decrypt and do not: not as they were, switched off, or of one that is shut."""
+        try:
+            keyring = self._token.keyring
+        except KleidiError:
+            return frozenset()
+        alive = [key for key in keyring.keyset.keys if key.state.decrypts]
+        shut = {key.id for key in alive if self._token.shut(key.engine)}
+        off = {key_id for watch in self._watches.values() for key_id in watch.off}
+        return keyring.unreadable | shut | off
 
     async def follow(self) -> None:
         """Be as what is open has them now."""
@@ -135,6 +156,7 @@ class EnginesInUse:
             patience_seconds=2 * self._call_seconds,
             remark=self._remark,
             withdraw=self._withdraw,
+            observer=self._observer,
         )
         self._watching[name] = asyncio.create_task(watch.run())
 

@@ -19,7 +19,7 @@ class Lanes:
         self._threads = ThreadPoolExecutor(count, f"{engine}-lane")
         self._call_seconds = call_seconds
         self._queue_size = queue_size
-        self._waiting = 0
+        self.waiting = 0
         self._begun: set[Future[Any]] = set()
         self._closed = False
         # While it is away a call would only wait for what is known already.
@@ -32,9 +32,9 @@ class Lanes:
         """
         if self.away is not None:
             raise KleidiError(*self.away)
-        if self._waiting >= self._queue_size:
+        if self.waiting >= self._queue_size:
             raise KleidiError(faults.QUEUE_FULL)
-        self._waiting += 1
+        self.waiting += 1
         try:
             async with asyncio.timeout(self._call_seconds):
                 begun = self._threads.submit(work)
@@ -48,7 +48,7 @@ class Lanes:
                 raise KleidiError(faults.TOKEN_LOST) from None
             raise
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
 
     async def idle(self) -> None:
         """Wait until no call is inside, be it one that nobody waits for any more."""

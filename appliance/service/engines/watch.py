@@ -15,6 +15,7 @@ from appliance.faults import Fault, KleidiError
 from appliance.service.engines.lanes import Lanes
 from appliance.service.engines.look import Look
 from appliance.service.standing import Reason
+from appliance.telemetry import NOBODY, Observer, Proved
 
 # What it costs a server that is down is two requests a second; what it saves is a second of refused writes.
 _AWAY_SECONDS = 0.5
@@ -35,6 +36,7 @@ class EngineWatch:
         patience_seconds: float,
         remark: Tell,
         withdraw: Callable[[Fault], None],
+        observer: Observer = NOBODY,
     ) -> None:
         """*look* is told whether to be thorough; one that takes more than *patience_seconds* is told of."""
         self._engine = engine
@@ -43,6 +45,7 @@ class EngineWatch:
         self._probe_seconds = probe_seconds
         self._patience_seconds = patience_seconds
         self._remark, self._withdraw = remark, withdraw
+        self._observer = observer
         self._thread = ThreadPoolExecutor(1, f"{engine}-watch")
         self.away_since = 0.0  # Unix seconds
         self._doubt = asyncio.Event()
@@ -56,6 +59,11 @@ class EngineWatch:
     def away(self) -> Reason | None:
         """What calls get, if it is away."""
         return self._lanes.away
+
+    @property
+    def off(self) -> Mapping[str, Reason]:
+        """The keys that it does not use any more, each with the reason."""
+        return self._off
 
     def doubt(self, why: Reason | None = None) -> None:
         """A call failed in a way that may not be its own fault.
@@ -94,12 +102,22 @@ class EngineWatch:
         """Look once, and take what is seen; as long as the engine takes to answer, and at most to fail."""
         back = self._lanes.away is not None or bool(self._off)
         thorough = back or time.monotonic() - self._thorough_at >= _THOROUGH_SECONDS
+        started = time.monotonic()
         looking = asyncio.get_running_loop().run_in_executor(self._thread, self._ask, thorough)
         done, _ = await asyncio.wait({looking}, timeout=self._patience_seconds)
         if not done:
             self._take(Look(away=(faults.ENGINE_SLOW, f"engine {self._engine}")))
         with contextlib.suppress(KleidiError):  # what it looked at was closed meanwhile
-            self._take(await asyncio.shield(looking))
+            seen = await asyncio.shield(looking)
+            self._take(seen)
+            self._tell_of_proof(seen, time.monotonic() - started)
+
+    def _tell_of_proof(self, seen: Look, seconds: float) -> None:
+        """Only of the primary key's engine: the others are not asked for a round trip."""
+        if seen.proved:
+            self._observer.observe(Proved(self._engine, seconds))
+        elif seen.away:
+            self._observer.observe(Proved(self._engine, seconds, seen.away[0]))
 
     def _take(self, look: Look) -> None:
         if look.away and not self._lanes.away:

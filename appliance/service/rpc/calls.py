@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
@@ -52,6 +52,13 @@ class Refusal:
 Answer = Reply | Refusal
 
 
+@dataclass(slots=True)
+class Begun:
+    """How many calls of a method began."""
+
+    number: int = 0
+
+
 @dataclass(frozen=True)
 class Answering:
     """One method of a service: coroutines, request in and reply out, that raise KleidiError.
@@ -68,6 +75,7 @@ class Answering:
     observer: Observer
     largest: int
     frank: bool = False
+    begun: Begun = field(default_factory=Begun)
 
     @cached_property
     def _fields(self) -> frozenset[str]:
@@ -78,6 +86,7 @@ class Answering:
         """Never raises but for a cancellation."""
         started, uid, fields = time.perf_counter(), "", self._fields
         name, about = self.name, _NOTHING
+        self.begun.number += 1
         try:
             if self.frank:
                 await asyncio.sleep(0)
@@ -95,19 +104,21 @@ class Answering:
                 uid = answers.printable(message.uid)
             reply = await self.handler(message)
         except KleidiError as error:
-            told = Called(name, _since(started), uid, fault=error.fault, detail=error.detail, about=about)
+            fault, detail, rpc = error.fault, error.detail, self.name
+            told = Called(name, _since(started), uid, fault=fault, detail=detail, about=about, rpc=rpc)
             self.observer.observe(told)
             words = str(error) if self.frank else answers.text(error.fault, uid, error.said)
-            return Refusal(answers.code(error.fault), words)
+            return Refusal(answers.code(fault), words)
         except Exception as bug:  # noqa: BLE001  its text would reach users: the API server copies our words
             fault = faults.INTERNAL
-            self.observer.observe(Called(name, _since(started), uid, fault=fault, bug=bug, about=about))
+            told = Called(name, _since(started), uid, fault=fault, bug=bug, about=about, rpc=self.name)
+            self.observer.observe(told)
             return Refusal(answers.code(fault), answers.text(fault, uid))
         key_id = message.key_id if "key_id" in fields else getattr(reply, "key_id", "")
         if self.frank and (generation := getattr(reply, "generation", 0)):
             about = {**about, "generation": generation}
         # Told when the answer is on its way: a log line costs half of what the cipher does.
-        told = Called(name, _since(started), uid, key_id, about=about)
+        told = Called(name, _since(started), uid, key_id, about=about, rpc=self.name)
         asyncio.get_running_loop().call_soon(self.observer.observe, told)
         return reply
 
