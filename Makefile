@@ -40,8 +40,8 @@ setup: $(ready)  ## make .venv from the lock files
 system:  ## install what only apt has: libsofthsm2, libnghttp2, and python3-venv where it is missing
 	@PYTHON='$(PYTHON)' .ci/packages venv softhsm nghttp2
 
-.PHONY: strace etcd etcdctl age shells nss cc p11-kit swtpm tpm2-tools
-strace etcd etcdctl age shells nss cc p11-kit swtpm tpm2-tools:
+.PHONY: strace etcd etcdctl age shells nss cc p11-kit swtpm tpm2-tools prometheus
+strace etcd etcdctl age shells nss cc p11-kit swtpm tpm2-tools prometheus:
 	@.ci/packages $@
 
 $(ready): requirements-dev.lock pyproject.toml
@@ -81,7 +81,7 @@ quick: system age nss cc p11-kit $(ready)  ## the tests that take less than a mi
 		--ignore-glob='tests/volume/test_audit_*.py' --ignore=tests/volume/test_special_files.py
 
 .PHONY: test
-test: system strace age shells nss cc p11-kit swtpm $(ready)  ## every test but conformance and container-test
+test: system strace age shells nss cc p11-kit swtpm prometheus $(ready)  ## every test but conformance and container-test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going test-processes test-rooms
 
 # Side by side, for each waits half of its time: whole commands, disturbed and typed; and the rooms of the house.

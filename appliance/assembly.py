@@ -19,7 +19,7 @@ from appliance.provision import note
 from appliance.provision.observe import observe, why_not_sealed
 from appliance.provision.plan import Refusal, plan
 from appliance.slots import machine_slot
-from appliance.telemetry import LogLines, Observer, Observers
+from appliance.telemetry import Counts, LogLines, Observer, Observers
 from appliance.volume import memory
 from appliance.volume.anchor import Anchor
 from appliance.volume.audit import AuditLog
@@ -192,7 +192,7 @@ def keeper(settings: Settings, counted: Ledger, kept: Storage, shared: Engines, 
     )
 
 
-def serve(ready: Callable[[], Settings]) -> None:
+def serve(ready: Callable[[], Settings]) -> None:  # noqa: PLR0915  all parts meet here
     """Answer the API server and the command line until SIGTERM; *ready* may be waited for: it comes last."""
     import asyncio
 
@@ -203,6 +203,8 @@ def serve(ready: Callable[[], Settings]) -> None:
     from appliance.service.engines.follower import Follower
     from appliance.service.health import Health, listeners
     from appliance.service.ledger_saver import keep_ledger
+    from appliance.service.metrics.kept import Shelf
+    from appliance.service.metrics.scrape import Scrape
     from appliance.service.rpc.admin import Admin
     from appliance.service.rpc.kms import KeyManagement
     from appliance.service.rpc.nodes import Nodes
@@ -222,7 +224,8 @@ def serve(ready: Callable[[], Settings]) -> None:
         counted = ledger(settings)
         # One for all: what holds the volume's lock must be what commits to it.
         locked = storage(settings)
-        observer = Observers((LogLines(),))
+        counts = Counts()
+        observer = Observers((LogLines(), counts))
         shared = engines(settings)
         kept = keeper(settings, counted, locked, shared, observer)
         ours = replace(operations(settings, counted, locked, shared), observer=observer)
@@ -236,9 +239,13 @@ def serve(ready: Callable[[], Settings]) -> None:
         nodes = Nodes(kept, changes, cluster(settings, ours), invitations, admin.changed)
         slots = Slots(kept, changes, SlotChanges(ours), seal_key_watch, admin.changed)
         operators = admin.service(nodes.methods(), slots.methods())
-        callers = speaks(settings.transport, kms.service())
+        called = kms.service()
+        callers = speaks(settings.transport, called)
         by_hand = speaks(settings.transport, operators, guarded=True)
-        asked = Health(kept.standing, kept.proved_ago, admin.covered, admin.status_json).routes()
+        shelf = Shelf(locked, verified(settings), audit_log(settings), settings.memory_dir)
+        scrape = Scrape(kept, counts, (called, operators), counted, shelf, invitations)
+        health = Health(kept.standing, kept.proved_ago, admin.covered, admin.status_json, scrape.answer)
+        asked = health.routes()
         follower = Follower(kept, changes, "transit", faults.TRANSIT_NEWER, here())
         await run(
             kept,

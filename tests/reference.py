@@ -14,6 +14,7 @@ from appliance.manifests.pod import static_pod
 from appliance.manifests.slots import Slot, SlotName
 from appliance.manifests.tpm import Tpm
 from appliance.service import limits
+from appliance.service.metrics import table
 from appliance.service.sockets import limits as http
 from appliance.service.transports.grpcio import limits as grpcio
 from appliance.service.transports.nghttp2 import limits as nghttp2
@@ -25,6 +26,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 README = CHECKOUT / "README.md"
 LIMITS = CHECKOUT / "docs" / "limits.md"
 JSON = CHECKOUT / "docs" / "json.md"
+METRICS = CHECKOUT / "docs" / "metrics.md"
 MANIFESTS = CHECKOUT / "container" / "manifests"
 # What an operator with such an engine would say.
 ENGINES: dict[str, Engine] = {
@@ -94,6 +96,35 @@ Each command prints one document, and each document has one schema, which stands
 added to a schema, never changed or taken away: what reads them passes over those that it does not know.
 A command that fails prints `kleidi.error/v1` on stdout, and its line on stderr as always. Times are in
 Unix seconds. Written from the classes by `make docs`.
+"""
+
+
+_METRICS_HEAD = """\
+# Metrics
+
+`/metrics` on the health socket, beside the admin socket, tells these in Prometheus' text format, in every
+state. A metric without samples is still named; the last column says when that is. Times are in Unix
+seconds. Names and labels are never changed or taken away; there may be more of them. Written from
+appliance/service/metrics/table.py by `make docs`.
+
+What stands in a label comes from closed lists: states, methods, ids of faults, engines, keys and slots of
+this node. No caller makes a series: not by a key id, a uid, an annotation or the name of a method.
+
+`key_id_hash` is `sha256:` and the hash of the key id in hexadecimal digits, as the API server's own metrics
+have it, so that the two can be joined. Several nodes tell of one key, so `max by` makes one series of
+theirs:
+
+```promql
+apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds
+  * on (key_id_hash) group_left (key, state) max by (key_id_hash, key, state) (kleidi_key_info)
+```
+
+Counters begin at 0 with the server, those of keys with the node's first boot: they are kept on the volume,
+and what a crash loses is the last minute. What lies on a disk is asked in a thread: a scrape waits a second
+for it, and then tells what was seen last.
+
+| metric | type | labels | meaning | absent |
+|---|---|---|---|---|
 """
 
 
@@ -172,6 +203,15 @@ def _fields(described: type) -> str:
     return rows
 
 
+def metrics_page() -> str:
+    rows = [
+        f"| `{each.name}` | {each.kind} | {' '.join(f'`{label}`' for label in each.labels)} "
+        f"| {each.help} | {each.absent} |\n"
+        for each in table.every()
+    ]
+    return _METRICS_HEAD + "".join(rows)
+
+
 def manifests() -> dict[Path, str]:
     """What `kleidi manifests DISTRIBUTION --first` writes for each of them, and the pod in every variant."""
     texts = {
@@ -195,6 +235,7 @@ if __name__ == "__main__":
     errors.write()
     LIMITS.write_text(limits_page())
     JSON.write_text(json_page())
+    METRICS.write_text(metrics_page())
     screens.write()
     for path, text in manifests().items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -43,6 +43,11 @@ class Invitations:
                 raise
             raise KleidiError(faults.INVITATION_FOREIGN) from error
 
+    @property
+    def open(self) -> bool:
+        """Whether one waits for its bundle."""
+        return self._open is not None and self._clock() < self._open.until
+
     def close(self) -> None:
         """It was used, and is good for nothing more."""
         self._open = None

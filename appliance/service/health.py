@@ -6,7 +6,7 @@ sealed appliance restarted in a loop would only be harder to mend. /readyz fails
 somebody should look at: the kubelet makes an Event of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +25,14 @@ from appliance.service.standing import Standing
 class Health:
     """By how things are *standing* at the moment, how long ago that was *proved*, and what is backed up.
 
-    *status* is the same as `kleidi status --output json` prints it.
+    *status* is the same as `kleidi status --output json` prints it, *metrics* what a scrape gets.
     """
 
     standing: Callable[[], Standing]
     proved_ago: Callable[[], float | None]
     covered: Callable[[], Coverage | None]
     status: Callable[[], str]
+    metrics: Callable[[], Awaitable[Answer]]
 
     def routes(self) -> Routes:
         return {
@@ -40,6 +41,7 @@ class Health:
             **Checklist("healthz", checks.NAMES, self._of_calls, self._of_files).routes(),
             "/standing": Route(lambda _: _line(self.standing())),
             "/status.json": Route(lambda _: Answer(self.status(), form=JSON), frank=True),
+            "/metrics": Route(lambda _: self.metrics()),
         }
 
     def _of_calls(self) -> list[Check]:

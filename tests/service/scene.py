@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+from appliance.backup.verified import Record
 from appliance.endpoint import HEALTH_NAME
 from appliance.keys.engine import SOFTHSM
 from appliance.keys.engines import Engines
@@ -21,6 +22,8 @@ from appliance.service.changes import Changes
 from appliance.service.engines.finder import Finder
 from appliance.service.health import Health, listeners
 from appliance.service.keeper import Keeper
+from appliance.service.metrics.kept import Shelf
+from appliance.service.metrics.scrape import Scrape
 from appliance.service.opened import OpenToken
 from appliance.service.rpc.admin import Admin
 from appliance.service.rpc.kms import KeyManagement
@@ -32,10 +35,11 @@ from appliance.service.sockets.listener import Listener
 from appliance.service.transports import NGHTTP2, speaks
 from appliance.service.tripwire import Tripwire
 from appliance.service.volume_watch import VolumeWatch
-from appliance.telemetry import LogLines
+from appliance.telemetry import Counts, LogLines, Observers
 from appliance.volume.anchor import Anchor
+from appliance.volume.audit import AuditLog
 from appliance.volume.custody import Custody
-from appliance.volume.generations import Volume
+from appliance.volume.generations import AUDIT, VERIFIED, Volume
 from appliance.volume.ledger import Ledger
 from appliance.volume.opening import Storage
 from appliance.volume.payload import Payload
@@ -120,7 +124,8 @@ class Scene:
         token = OpenToken(
             storage, self.engines, self.root / "memory", lambda: self.waiting_for, ledger.take_up
         )
-        observer = LogLines()
+        counts, record = Counts(), Record(self.volume.path / VERIFIED)
+        observer = Observers((LogLines(), counts))
         keeper = Keeper(
             token,
             observer,
@@ -132,12 +137,17 @@ class Scene:
         operations = Operations(workshop, ledger, 0)
         changes, tripwire = Changes(keeper, operations), Tripwire(keeper)
         kms = KeyManagement(keeper, ledger, tripwire, Finder(keeper, changes, "0:1"), observer)
-        admin = Admin(keeper, self.socket, changes, ledger, tripwire, observer)
+        admin = Admin(keeper, self.socket, changes, ledger, tripwire, observer, record)
         cluster = Cluster(operations, Policy.JOIN, allow_unmounted=True)
-        nodes = Nodes(keeper, changes, cluster, Invitations(LONG_SECONDS, time.monotonic), admin.changed)
-        callers = speaks(self.transport, kms.service())
-        by_hand = speaks(self.transport, admin.service(nodes.methods()), guarded=True)
-        asked = Health(keeper.standing, keeper.proved_ago, admin.covered, admin.status_json).routes()
+        invitations = Invitations(LONG_SECONDS, time.monotonic)
+        nodes = Nodes(keeper, changes, cluster, invitations, admin.changed)
+        called, operators = kms.service(), admin.service(nodes.methods())
+        callers = speaks(self.transport, called)
+        by_hand = speaks(self.transport, operators, guarded=True)
+        shelf = Shelf(storage, record, AuditLog(self.volume.path / AUDIT), self.root / "memory")
+        scrape = Scrape(keeper, counts, (called, operators), ledger, shelf, invitations)
+        health = Health(keeper.standing, keeper.proved_ago, admin.covered, admin.status_json, scrape.answer)
+        asked = health.routes()
         return (
             keeper,
             [

@@ -25,6 +25,7 @@ NO_SOFTHSM = "Any PKCS#11 module needs nothing of SoftHSM"
 ENGINE = "Only the assembly knows the engines"
 TPM = "Only its slot knows the TPM"
 TRANSIT = "Only who keeps something there knows the Transit server"
+METRICS = "Only what writes metrics loads their library"
 HTTP = "Only Transit calls out by HTTP"
 TLS = "Only who meets a certificate knows TLS"
 GRPC = "Only the ends of a wire speak gRPC"
@@ -55,6 +56,7 @@ BREACHES = [
     ("appliance/cli/keys.py", "appliance.tpm.sealed", {TPM}),
     ("appliance/tpm/wire.py", "appliance.faults", {ONE_WAY}),
     ("appliance/cli/keys.py", "appliance.transit.client", {TRANSIT}),
+    ("appliance/service/metrics/scrape.py", "prometheus_client", {METRICS}),
     ("appliance/cli/keys.py", "http.client", {HTTP}),
     ("appliance/cli/keys.py", "ssl", {TLS}),
     ("appliance/cli/keys.py", "grpc", {GRPC}),

@@ -5,7 +5,7 @@ Not a gRPC service, because a gRPC client costs a probe 0.2 s of CPU and 37 MB e
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -31,12 +31,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Route:
-    """*answer* is made anew for every request, on the event loop, from what stands behind the `?`.
+    """*answer* is made anew for every request, on the event loop or waited for, from what is behind the `?`.
 
     A *frank* one tells details as well: it talks to operators alone, on the Unix socket.
     """
 
-    answer: Callable[[Query], Answer]
+    answer: Callable[[Query], Answer | Awaitable[Answer]]
     frank: bool = False
 
 
@@ -95,13 +95,13 @@ class Attendant:
         if self._callers > limits.CALLERS:
             return Answer("too many callers", UNAVAILABLE)
         try:
-            return self._answer(await reader.readuntil(request.END))
+            return await self._answer(await reader.readuntil(request.END))
         except asyncio.LimitOverrunError:
             return Answer(f"at most {limits.HEAD} bytes", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         except RefusedError as refused:
             return Answer(refused.words, refused.status)
 
-    def _answer(self, head: bytes) -> Answer:
+    async def _answer(self, head: bytes) -> Answer:
         asked = request.read(head)
         if self._exposed and not asked.names_us:
             raise RefusedError(HTTPStatus.MISDIRECTED_REQUEST, "Host must be an address or localhost")
@@ -112,7 +112,8 @@ class Attendant:
         if route.frank and self._exposed:
             raise RefusedError(HTTPStatus.FORBIDDEN, "only on the Unix socket")
         try:
-            return route.answer(asked.query)
+            answer = route.answer(asked.query)
+            return answer if isinstance(answer, Answer) else await answer
         except Exception:  # noqa: BLE001  its text would reach whoever asks
             log.exception("a mistake of ours", extra={"fields": {"path": asked.path}})
             return Answer(str(faults.INTERNAL), HTTPStatus.INTERNAL_SERVER_ERROR)
