@@ -205,10 +205,12 @@ def serve(ready: Callable[[], Settings]) -> None:  # noqa: PLR0915  all parts me
     from appliance.service.ledger_saver import keep_ledger
     from appliance.service.metrics.kept import Shelf
     from appliance.service.metrics.scrape import Scrape
+    from appliance.service.metrics.stored import StoredObjects
     from appliance.service.rpc.admin import Admin
     from appliance.service.rpc.kms import KeyManagement
     from appliance.service.rpc.nodes import Nodes
     from appliance.service.rpc.slots import Slots
+    from appliance.service.rpc.usage import Usage
     from appliance.service.seal_key_watch import SealKeyWatch
     from appliance.service.server import serve as run
     from appliance.service.sockets.listener import Listener
@@ -238,12 +240,13 @@ def serve(ready: Callable[[], Settings]) -> None:  # noqa: PLR0915  all parts me
         invitations = Invitations(settings.invitation_hours * 3600, time.monotonic)
         nodes = Nodes(kept, changes, cluster(settings, ours), invitations, admin.changed)
         slots = Slots(kept, changes, SlotChanges(ours), seal_key_watch, admin.changed)
-        operators = admin.service(nodes.methods(), slots.methods())
+        stored = StoredObjects()
+        operators = admin.service(nodes.methods(), slots.methods(), Usage(stored).methods())
         called = kms.service()
         callers = speaks(settings.transport, called)
         by_hand = speaks(settings.transport, operators, guarded=True)
         shelf = Shelf(locked, verified(settings), audit_log(settings), settings.memory_dir)
-        scrape = Scrape(kept, counts, (called, operators), counted, shelf, invitations)
+        scrape = Scrape(kept, counts, (called, operators), counted, shelf, invitations, stored)
         health = Health(kept.standing, kept.proved_ago, admin.covered, admin.status_json, scrape.answer)
         asked = health.routes()
         follower = Follower(kept, changes, "transit", faults.TRANSIT_NEWER, here())

@@ -5,7 +5,7 @@ Each raises why nobody answers a first question within ANSWER_SECONDS (E-SERVER-
 E-SERVER-CUT-OFF when no answer comes: within ANSWER_SECONDS to what only looks, _CHANGE_SECONDS to the rest.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from appliance.client.keys import KeyCheck
@@ -116,6 +116,15 @@ def slot_request(order: Order) -> admin_pb2.ChangeSlotRequest:
 
 def unseal_request(held: HeldSlot) -> admin_pb2.UnsealRequest:
     return admin_pb2.UnsealRequest(kind=held.kind, values=held.values, wrapping_key=held.wrapping_key)
+
+
+def counted(socket: Path, objects: Mapping[tuple[str, str, bool], int]) -> None:
+    """Hand over how many *objects* of a resource are under a key id, and whether they are encrypted."""
+    request = admin_pb2.CountedRequest()
+    for (resource, key_id, encrypted), number in objects.items():
+        request.rows.add(resource=resource, key_id=key_id, encrypted=encrypted, objects=number)
+    with answering(socket) as stub:
+        stub.Counted(request, timeout=ANSWER_SECONDS)
 
 
 def invite(socket: Path) -> admin_pb2.InviteReply:

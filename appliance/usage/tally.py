@@ -80,6 +80,15 @@ class Tally:
                 found[row.key_id] += count
         return found
 
+    @property
+    def by_key(self) -> Counter[tuple[str, str, bool]]:
+        """Objects by resource, key id of a KMS v2 provider or none, and whether anything encrypted them."""
+        found: Counter[tuple[str, str, bool]] = Counter()
+        for row, count in self.rows.items():
+            key_id = row.key_id if stored.under_kms_v2(row.kind, row.provider) else ""
+            found[row.resource, key_id, row.kind is not Kind.IDENTITY] += count
+        return found
+
     def objects_under(self, key_id: str) -> int:
         return sum(self.under_key(key_id).values())
 

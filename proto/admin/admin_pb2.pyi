@@ -977,3 +977,69 @@ class UnsealReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UnsealReply: _TypeAlias = UnsealReply  # noqa: Y015
+
+@_typing.final
+class CountedRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoredObjects]: ...
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___StoredObjects] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountedRequest: _TypeAlias = CountedRequest  # noqa: Y015
+
+@_typing.final
+class StoredObjects(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    ENCRYPTED_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
+    resource: _builtins.str
+    """As in the API's paths: secrets, configmaps, ..."""
+    key_id: _builtins.str
+    """Of a KMS v2 provider's key; empty for what none encrypted."""
+    encrypted: _builtins.bool
+    """Whether anything encrypted it."""
+    objects: _builtins.int
+    def __init__(
+        self,
+        *,
+        resource: _builtins.str = ...,
+        key_id: _builtins.str = ...,
+        encrypted: _builtins.bool = ...,
+        objects: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encrypted", b"encrypted", "key_id", b"key_id", "objects", b"objects", "resource", b"resource"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoredObjects: _TypeAlias = StoredObjects  # noqa: Y015
+
+@_typing.final
+class CountedReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountedReply: _TypeAlias = CountedReply  # noqa: Y015

@@ -89,6 +89,11 @@ class AdminStub:
                 request_serializer=proto_dot_admin_dot_admin__pb2.UnsealRequest.SerializeToString,
                 response_deserializer=proto_dot_admin_dot_admin__pb2.UnsealReply.FromString,
                 _registered_method=True)
+        self.Counted = channel.unary_unary(
+                '/kleidi.admin.v1.Admin/Counted',
+                request_serializer=proto_dot_admin_dot_admin__pb2.CountedRequest.SerializeToString,
+                response_deserializer=proto_dot_admin_dot_admin__pb2.CountedReply.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -174,6 +179,13 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Counted(self, request, context):
+        """What `kleidi usage` counted in a whole cluster, for the metrics. Answered in every state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -231,6 +243,11 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.Unseal,
                     request_deserializer=proto_dot_admin_dot_admin__pb2.UnsealRequest.FromString,
                     response_serializer=proto_dot_admin_dot_admin__pb2.UnsealReply.SerializeToString,
+            ),
+            'Counted': grpc.unary_unary_rpc_method_handler(
+                    servicer.Counted,
+                    request_deserializer=proto_dot_admin_dot_admin__pb2.CountedRequest.FromString,
+                    response_serializer=proto_dot_admin_dot_admin__pb2.CountedReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -530,6 +547,33 @@ class Admin:
             '/kleidi.admin.v1.Admin/Unseal',
             proto_dot_admin_dot_admin__pb2.UnsealRequest.SerializeToString,
             proto_dot_admin_dot_admin__pb2.UnsealReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Counted(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kleidi.admin.v1.Admin/Counted',
+            proto_dot_admin_dot_admin__pb2.CountedRequest.SerializeToString,
+            proto_dot_admin_dot_admin__pb2.CountedReply.FromString,
             options,
             channel_credentials,
             insecure,

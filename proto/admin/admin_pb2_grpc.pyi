@@ -59,6 +59,8 @@ class AdminStub:
     """Adds, proves or removes one."""
     Unseal: _grpc.UnaryUnaryMultiCallable[_admin_pb2.UnsealRequest, _admin_pb2.UnsealReply]
     """Opens the seal for the life of this process."""
+    Counted: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CountedRequest, _admin_pb2.CountedReply]
+    """What `kleidi usage` counted in a whole cluster, for the metrics. Answered in every state."""
 
 @_typing.type_check_only
 class AdminAsyncStub(AdminStub):
@@ -89,6 +91,8 @@ class AdminAsyncStub(AdminStub):
     """Adds, proves or removes one."""
     Unseal: _aio.UnaryUnaryMultiCallable[_admin_pb2.UnsealRequest, _admin_pb2.UnsealReply]  # type: ignore[assignment]
     """Opens the seal for the life of this process."""
+    Counted: _aio.UnaryUnaryMultiCallable[_admin_pb2.CountedRequest, _admin_pb2.CountedReply]  # type: ignore[assignment]
+    """What `kleidi usage` counted in a whole cluster, for the metrics. Answered in every state."""
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -182,5 +186,13 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.UnsealReply, _abc.Awaitable[_admin_pb2.UnsealReply]]:
         """Opens the seal for the life of this process."""
+
+    @_abc_1.abstractmethod
+    def Counted(
+        self,
+        request: _admin_pb2.CountedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.CountedReply, _abc.Awaitable[_admin_pb2.CountedReply]]:
+        """What `kleidi usage` counted in a whole cluster, for the metrics. Answered in every state."""
 
 def add_AdminServicer_to_server(servicer: AdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

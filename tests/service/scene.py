@@ -24,10 +24,12 @@ from appliance.service.health import Health, listeners
 from appliance.service.keeper import Keeper
 from appliance.service.metrics.kept import Shelf
 from appliance.service.metrics.scrape import Scrape
+from appliance.service.metrics.stored import StoredObjects
 from appliance.service.opened import OpenToken
 from appliance.service.rpc.admin import Admin
 from appliance.service.rpc.kms import KeyManagement
 from appliance.service.rpc.nodes import Nodes
+from appliance.service.rpc.usage import Usage
 from appliance.service.seal_key_watch import SealKeyWatch
 from appliance.service.server import Work
 from appliance.service.sockets.binding import Listens
@@ -141,11 +143,12 @@ class Scene:
         cluster = Cluster(operations, Policy.JOIN, allow_unmounted=True)
         invitations = Invitations(LONG_SECONDS, time.monotonic)
         nodes = Nodes(keeper, changes, cluster, invitations, admin.changed)
-        called, operators = kms.service(), admin.service(nodes.methods())
+        stored = StoredObjects()
+        called, operators = kms.service(), admin.service(nodes.methods(), Usage(stored).methods())
         callers = speaks(self.transport, called)
         by_hand = speaks(self.transport, operators, guarded=True)
         shelf = Shelf(storage, record, AuditLog(self.volume.path / AUDIT), self.root / "memory")
-        scrape = Scrape(keeper, counts, (called, operators), ledger, shelf, invitations)
+        scrape = Scrape(keeper, counts, (called, operators), ledger, shelf, invitations, stored)
         health = Health(keeper.standing, keeper.proved_ago, admin.covered, admin.status_json, scrape.answer)
         asked = health.routes()
         return (

@@ -9,6 +9,7 @@ from appliance.nodes.invitation import Invitations
 from appliance.service.keeper import Keeper
 from appliance.service.metrics.kept import Kept, Shelf
 from appliance.service.metrics.moment import Moment
+from appliance.service.metrics.stored import StoredObjects
 from appliance.service.metrics.table import Sample
 from appliance.service.rpc.calls import Service
 from appliance.service.sockets.http import Answer
@@ -26,6 +27,7 @@ class Scrape:
     ledger: Ledger
     shelf: Shelf
     invitations: Invitations
+    stored: StoredObjects
 
     async def answer(self) -> Answer:
         """As it stands now; waits for a disk, but not for long."""
@@ -58,5 +60,6 @@ class Scrape:
         yield from calls.samples(moment)
         yield from standings.samples(moment)
         yield from keys.samples(moment, self.ledger)
+        yield from self.stored.samples()
         yield from kept.samples(moment)
         yield from process.samples()

@@ -116,10 +116,10 @@ KEYSET_INFO = _gauge("kleidi_keyset_info", "keyset lineage",
 GENERATION = _gauge("kleidi_generation", "",
     "The generation that is served, or the one on the volume; 0 for none.")
 STORED = _gauge("kleidi_stored_objects", "resource key_id_hash",
-    "Objects in etcd by the key they are under, empty for none, as `kleidi usage` counted them last.",
-    "until `kleidi usage` counted a whole cluster")
+    "Objects in etcd by key, empty for not encrypted, `other` for otherwise, as `kleidi usage` counted them.",
+    "until `kleidi usage` counts a whole cluster for this server")
 STORED_COUNTED = _gauge("kleidi_stored_counted_timestamp_seconds", "",
-    "When they were counted.", "until `kleidi usage` counted a whole cluster")
+    "When they were counted.", "until `kleidi usage` counts a whole cluster for this server")
 BACKUP_VERIFIED = _gauge("kleidi_backup_verified_timestamp_seconds", "",
     "When a bundle was verified last.", "while none was")
 BACKUP_MISSING = _gauge("kleidi_backup_missing_keys", "",

@@ -15,6 +15,7 @@ _VERBS = {
     "Slots": "slot list",
     "ChangeSlot": "slot {}",
     "Unseal": "unseal",
+    "Counted": "usage",
 }
 _ACCEPT = "accept"
 
