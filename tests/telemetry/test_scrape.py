@@ -11,15 +11,23 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance import faults
+from appliance.age.key_pairs import Identities
 from appliance.backup.verified import Record, Verified
 from appliance.client import admin
 from appliance.keys.key_id import compose, digest
 from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Verb
-from appliance.service.metrics import kept
+from appliance.service.metrics import kept, table
+from appliance.service.metrics.kept import Kept
+from appliance.service.metrics.moment import Moment
+from appliance.service.standing import Standing
+from appliance.slots import KINDS
+from appliance.slots.listing import Row
+from appliance.telemetry import Counts
 from appliance.volume.audit import AuditLog
 from appliance.volume.generations import AUDIT, VERIFIED
 from proto.admin import admin_pb2
+from proto.kmsv2 import api_pb2 as pb
 from tests.service.asked import send
 from tests.service.client import Client, connected, refused
 from tests.service.conftest import Start
@@ -119,6 +127,9 @@ def noise(dice: random.Random, client: Client) -> None:
     ids = (text, compose(LINEAGE, dice.randrange(1, 9999), f"{dice.getrandbits(48):012x}"), uuid.uuid4().hex)
     key_id = dice.choice(ids)
     refused(lambda: client.decrypt(key_id, dice.randbytes(60), uid=text))
+    known = client.status().key_id
+    annotated = pb.DecryptRequest(key_id=known, ciphertext=b"x", uid=text, annotations={text: b"x"})
+    refused(lambda: client.stub.Decrypt(annotated, timeout=30))
     refused(lambda: client.send("Decrypt", dice.randbytes(40)))
     refused(lambda: client.send(f"M{dice.getrandbits(60)}", b""))
     client.encrypt(SEED, uid=uuid.uuid4().hex)
@@ -239,13 +250,25 @@ def test_the_ways_into_the_seal_are_told_by_kind(running: Running) -> None:
     assert protection == ({"level": running.report().protection}, 1)
 
 
+def test_a_slot_of_any_kind_is_one_series() -> None:
+    slots = [Row(f"the {kind}", kind, {}, tested) for tested, kind in enumerate(KINDS)]
+    samples = list(Kept(slots=tuple(slots)).samples(Moment(0.0, Standing(), Counts())))
+    told = [sample.labels for sample in samples if sample.metric is table.SLOT_INFO]
+    assert told == [(f"the {kind}", kind, "false") for kind in KINDS]
+    tested = {sample.labels for sample in samples if sample.metric is table.SLOT_TESTED}
+    assert tested == {(f"the {kind}",) for kind in list(KINDS)[1:]}
+
+
 def test_keys_that_leave_and_an_open_invitation_are_told(fresh: Running) -> None:
     assert scraped(fresh).value("kleidi_invitation_open") == 0
     admin.invite(fresh.scene.admin)
     told = scraped(fresh)
     assert told.value("kleidi_invitation_open") == 1
     assert told.value("kleidi_exports_total", what="node") == 0
-    assert told.value("kleidi_exports_total", what="backup") == 0
+    recipients = Identities.generate().recipients.names
+    for dry_run, exported in ((True, 0), (False, 1)):
+        admin.bundle(fresh.scene.admin, admin.bundle_request(recipients, "a test", dry_run=dry_run))
+        assert scraped(fresh).value("kleidi_exports_total", what="backup") == exported
 
 
 def test_a_log_that_was_changed_is_not_intact(fresh: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from appliance.service.metrics import table
 from appliance.service.metrics.moment import Moment
 from appliance.service.metrics.table import Sample
 from appliance.service.rpc import answers
+from appliance.service.rpc.calls import Begun
 from appliance.telemetry.counts import EXPORTS, Calls
 
 _OK = "OK"
@@ -26,7 +27,7 @@ def samples(moment: Moment) -> Iterator[Sample]:
     for service in moment.services:
         for method, answering in service.methods.items():
             calls = moment.counts.calls.get(method) or Calls()
-            yield from _method(("unary", service.name, method), answering.begun.number, calls)
+            yield from _method(("unary", service.name, method), answering.begun, calls)
             yield from _refusals(method, calls, foreseen=not answering.frank)
             if not answering.frank:
                 yield Sample(table.LAST_CALL, calls.last, (method,))
@@ -36,7 +37,7 @@ def samples(moment: Moment) -> Iterator[Sample]:
     yield Sample(table.INVITATION, moment.invited)
 
 
-def _method(labels: tuple[str, ...], begun: int, calls: Calls) -> Iterator[Sample]:
+def _method(labels: tuple[str, ...], begun: Begun, calls: Calls) -> Iterator[Sample]:
     by_code = dict.fromkeys(_CODES.values(), 0)
     for name, number in dict(calls.refused).items():
         if fault := faults.named(name):
@@ -44,7 +45,8 @@ def _method(labels: tuple[str, ...], begun: int, calls: Calls) -> Iterator[Sampl
     for code, number in {_OK: calls.well, **by_code}.items():
         yield Sample(table.HANDLED, number, (*labels, code))
 
-    yield Sample(table.STARTED, begun, labels)
+    # Behind those that were answered, which it must not be less than: calls go on meanwhile.
+    yield Sample(table.STARTED, begun.number, labels)
     yield Sample(table.HANDLING, calls, labels)
 
 

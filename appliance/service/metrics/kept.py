@@ -4,6 +4,7 @@ Who scrapes waits a second for it; then what was seen last is told, as long as i
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -81,6 +82,10 @@ class Shelf:
         return self._kept
 
     def _look(self, known: Head | None) -> None:
+        with contextlib.suppress(OSError):  # what cannot be asked is as it was seen last
+            self._ask(known)
+
+    def _ask(self, known: Head | None) -> None:
         volume, memory_free = self._storage.volume, _free(_there(self._memory_dir))
         if not volume.path.exists() or volume.why_changed():
             # Whatever is there tells nothing of the volume that is served.
