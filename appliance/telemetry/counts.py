@@ -73,13 +73,13 @@ class Counts:
         calls.last = self.clock()
         calls.seconds += seconds
         calls.taken[bisect_left(BOUNDS, seconds)] += 1
-        if fault is None:
-            calls.well += 1
-            if about and rpc in EXPORTS and not about.get("dry_run"):
-                self.exports[EXPORTS[rpc]] += 1
-        else:
+        if fault is not None:
             # By its id: to hash a fault takes longer than all of this.
             calls.refused[fault.id] = calls.refused.get(fault.id, 0) + 1
+            return
+        calls.well += 1
+        if about and rpc in EXPORTS and not about.get("dry_run"):
+            self.exports[EXPORTS[rpc]] += 1
 
     def stands(self, state: str) -> None:
         """How it stands at this moment: that a proof grew old is told by nobody."""
