@@ -163,9 +163,9 @@ def limits_page() -> str:
     text = _LIMITS_HEAD
     for name, value, seen, why in limits.ours(queue):
         text += f"| {name} | {value} | {seen} | {why} |\n"
-    for heading, table in ((_LIMITS_HTTP, http.table()), (_LIMITS_NGHTTP2, nghttp2.table())):
+    for heading, rows in ((_LIMITS_HTTP, http.table()), (_LIMITS_NGHTTP2, nghttp2.table())):
         text += heading
-        for limit in table:
+        for limit in rows:
             text += f"| {limit.name} | {limit.value:,} | {limit.seen} | {limit.why} |\n"
     text += _LIMITS_GRPCIO
     for kms, admin in zip(grpcio.table(), grpcio.table(limits.BY_HAND), strict=True):

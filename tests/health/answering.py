@@ -48,14 +48,18 @@ class Answering:
         return listeners(self._routes(), self.path, self.address)
 
     def _routes(self) -> Routes:
-        told = Health(lambda: self.standing, lambda: self.proved_ago, self._covered, lambda: STATUS)
+        told = Health(
+            lambda: self.standing, lambda: self.proved_ago, self._covered, lambda: STATUS, self._scraped
+        )
         return {
             **told.routes(),
-            "/metrics": Route(lambda _: self.metrics),
             "/large": Route(lambda _: Answer(LARGE)),
             "/bug": Route(self._bug),
             "/query": Route(self._keep),
         }
+
+    async def _scraped(self) -> Answer:
+        return self.metrics
 
     def _covered(self) -> Coverage | None:
         return self.covered()
