@@ -24,7 +24,7 @@ from appliance.service.standing import Standing
 from appliance.slots import KINDS
 from appliance.slots.listing import Row
 from appliance.telemetry import Counts
-from appliance.volume.audit import AuditLog
+from appliance.volume.audit import AuditLog, Head
 from appliance.volume.generations import AUDIT, VERIFIED
 from proto.admin import admin_pb2
 from proto.kmsv2 import api_pb2 as pb
@@ -284,9 +284,12 @@ def test_who_scrapes_does_not_wait_for_a_disk(running: Running, monkeypatch: pyt
     seen = scraped(running).value("kleidi_audit_entries")
     hung, let_go = threading.Event(), threading.Event()
 
-    def hang(_log: AuditLog) -> None:
+    asked = AuditLog.head
+
+    def hang(log: AuditLog) -> Head:
         hung.set()
         let_go.wait(60)
+        return asked(log)
 
     monkeypatch.setattr(AuditLog, "head", hang)
     try:
