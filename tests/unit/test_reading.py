@@ -35,6 +35,10 @@ OPENED = {
         1,
         "its owner and mode are looked at as well, and a mounted Secret is a link",
     ),
+    ("appliance/tpm/device.py", "os.open"): (1, "a device: looked at, and used by a thread that may hang"),
+    ("appliance/install/tpm_relay.py", "os.open"): (1, "a device, on the host and with nothing of ours"),
+    ("appliance/install/chip.py", "read_text"): (1, "a module of this package, for the host"),
+    ("appliance/service/metrics/process.py", "read_text"): (2, KERNEL),
     ("appliance/cli/install.py", "write_text"): (1, OPERATOR),
     ("appliance/volume/generations.py", "os.open"): (2, CONVERTED),
     ("appliance/service/sockets/listener.py", "os.open"): (1, CONVERTED),
@@ -42,6 +46,7 @@ OPENED = {
 }
 LISTED = {
     ("appliance/install/rooted.py", "iterdir"): (1, "its owner turns errors into faults of the installer"),
+    ("appliance/service/metrics/process.py", "iterdir"): (1, KERNEL),
     ("appliance/volume/audit/files.py", "iterdir"): (1, "inside of the log's own translation"),
     ("appliance/volume/generations.py", "listdir"): (1, "by descriptor, inside of the volume's translation"),
     ("appliance/volume/generations.py", "iterdir"): (1, "by path, inside of the volume's translation"),
