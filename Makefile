@@ -62,7 +62,7 @@ format: $(ready)  ## format the code
 	@$(bin)/ruff format
 
 .PHONY: check
-check: $(ready)  ## formatting, lint, types, import rules, generated code, lock files
+check: prometheus $(ready)  ## formatting, lint, types, import rules, generated code, lock files, alerting rules
 	$(bin)/ruff format --check
 	$(bin)/ruff check
 	$(bin)/mypy
@@ -71,6 +71,7 @@ check: $(ready)  ## formatting, lint, types, import rules, generated code, lock 
 		cd "$$scratch" && for file in $$(find * -type f); do \
 		cmp -s "$$file" "$(CURDIR)/$$file" || { echo "$$file is not what it is made from; run make proto"; exit 1; }; done
 	@$(bin)/python .ci/tidy
+	@$(bin)/python -m tests.monitoring
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/packages .ci/go-build container/{base,bill,build,engine,lay-out,size,up} container/*.sh container/manifests/podman/kleidi; fi
 
 # Of the volume not the audit log, which is cut and traced at every step, nor the odd files, a command each.
@@ -98,7 +99,7 @@ interop: system swtpm tpm2-tools $(ready)  ## what we sealed to a TPM is opened 
 	@$(pytest) tests/tpm -m interop
 
 .PHONY: conformance
-conformance: system age nss etcd etcdctl $(ready) $(server)  ## the API server's own code against the appliance; TRANSPORT=grpcio
+conformance: system age nss etcd etcdctl prometheus $(ready) $(server)  ## the API server's own code against the appliance; TRANSPORT=grpcio
 	@KLEIDI_TEST_SECRETSERVER=$(server) $(if $(TRANSPORT),KLEIDI_TEST_TRANSPORT=$(TRANSPORT)) $(pytest) \
 		$(if $(ONLY),$(addprefix tests/conformance/test_,$(addsuffix .py,$(ONLY))),tests/conformance)
 

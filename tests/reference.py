@@ -7,6 +7,7 @@ from pydantic.fields import FieldInfo
 
 from appliance.documents import Document
 from appliance.install import chip
+from appliance.manifests import monitoring
 from appliance.manifests.description import Description, Role, User
 from appliance.manifests.distribution import Distribution, files
 from appliance.manifests.engines import Auth, Engine, Pkcs11, Transit
@@ -21,12 +22,14 @@ from appliance.service.transports.nghttp2 import limits as nghttp2
 from appliance.settings import CONFIG_FILE, DEFAULT_FILE, PREFIX, Settings
 from tests.cli import documents
 from tests.docs import errors, screens
+from tests.docs import monitoring as monitoring_page
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 README = CHECKOUT / "README.md"
 LIMITS = CHECKOUT / "docs" / "limits.md"
 JSON = CHECKOUT / "docs" / "json.md"
 METRICS = CHECKOUT / "docs" / "metrics.md"
+MONITORING = CHECKOUT / "docs" / "monitoring.md"
 MANIFESTS = CHECKOUT / "container" / "manifests"
 # What an operator with such an engine would say.
 ENGINES: dict[str, Engine] = {
@@ -227,6 +230,7 @@ def manifests() -> dict[Path, str]:
         described = Description(Role.FIRST, engine=ENGINES[name])
         texts[MANIFESTS / "pods" / f"first-root-{name}.yaml"] = static_pod(described)
     texts[MANIFESTS / "pods" / "first-root-tpm.yaml"] = static_pod(GIVEN_TPM)
+    texts |= {MANIFESTS / "monitoring" / name: text for name, text in monitoring.files().items()}
     return texts
 
 
@@ -236,6 +240,7 @@ if __name__ == "__main__":
     LIMITS.write_text(limits_page())
     JSON.write_text(json_page())
     METRICS.write_text(metrics_page())
+    MONITORING.write_text(monitoring_page.written(MONITORING.read_text()))
     screens.write()
     for path, text in manifests().items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """Getting it onto a node: manifests to look at, installation, and removal that keeps every key."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -23,11 +24,29 @@ from appliance.faults import KleidiError
 from appliance.install import layout, traces
 from appliance.install.before import Before
 from appliance.install.steps import Remove, Step
+from appliance.manifests import monitoring
 from appliance.manifests.description import Description, Role, User
 from appliance.manifests.distribution import Distribution, files
 from appliance.manifests.engines import Engine
 
-_Distribution = Annotated[Distribution, typer.Argument(help="What runs the control plane.")]
+
+class Subject(StrEnum):
+    """What `kleidi manifests` writes for: a distribution, or who watches the appliance there."""
+
+    KUBEADM = Distribution.KUBEADM.value
+    KIND = Distribution.KIND.value
+    RKE2 = Distribution.RKE2.value
+    K3S = Distribution.K3S.value
+    PODMAN = Distribution.PODMAN.value
+    MONITORING = "monitoring"
+
+
+_Subject = Annotated[
+    Subject,
+    typer.Argument(
+        metavar="DISTRIBUTION", help="What runs the control plane; or monitoring: rules and a dashboard."
+    ),
+]
 _Named = Annotated[
     Distribution | None, typer.Option("--distribution", help="By default what the node's directories say.")
 ]
@@ -63,7 +82,7 @@ _IMAGE = Description().image
 
 
 def manifests(
-    distribution: _Distribution,
+    subject: _Subject,
     *,
     first: _FirstOrJoin = None,
     image: _Image = _IMAGE,
@@ -81,7 +100,7 @@ def manifests(
     recovery: Recovery = "",
     directory: _Directory = None,
 ) -> None:
-    """The files that a distribution takes. Without --first they are for a joining node: it makes no key."""
+    """The files that a distribution takes, or Prometheus and Grafana; without --first for a joining node."""
     wanted = engine_of(
         engine,
         addresses=transit_address,
@@ -91,7 +110,13 @@ def manifests(
         directories=pkcs11_directory,
     )
     described = _described(bool(first), image, user, socket_group, wanted)
-    texts = files(distribution, opened_by(described, tpm, tpm_group, slot, recovery))
+    described = opened_by(described, tpm, tpm_group, slot, recovery)
+    if subject is not Subject.MONITORING:
+        texts = files(Distribution(subject.value), described)
+    elif first is not None or described != Description():
+        raise KleidiError(faults.COMMAND_LINE, "monitoring is one for all nodes: it takes --directory alone")
+    else:
+        texts = monitoring.files()
     for name, text in texts.items():
         if directory is None:
             typer.echo(f"# ---- {name}\n{text}")
