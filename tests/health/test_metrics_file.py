@@ -52,6 +52,15 @@ def untouched(file: Path) -> bool:
     return file.read_text() == BEFORE and [path.name for path in file.parent.iterdir()] == [file.name]
 
 
+def test_a_file_has_no_name_that_node_exporter_gives_to_its_own(answering: Answering, file: Path) -> None:
+    own = "# HELP process_open_fds Files.\n# TYPE process_open_fds gauge\nprocess_open_fds 9\n"
+    answering.metrics = Answer(own + TEXT)
+    assert probe("--metrics", file, answering.path).returncode == 0
+    assert file.read_text() == f"{TEXT}\n"
+    # A scraper of its own gets everything.
+    assert probe("--metrics", "-", answering.path).stdout == f"{own}{TEXT}\n"
+
+
 def test_a_file_is_replaced_as_a_whole(answering: Answering, file: Path) -> None:
     answering.metrics = Answer(TEXT)
     with file.open() as reader:
