@@ -13,7 +13,7 @@ from typing import Protocol
 
 from appliance import faults
 from appliance.faults import Kind, KleidiError
-from appliance.slots.kinds import Asked
+from appliance.slots.asked import Asked
 from appliance.volume.custody import Custody
 from appliance.volume.mark import Marked
 from appliance.volume.slot import KEY_SIZE, HeldSlot, Presence, Slot

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from appliance import faults
 from appliance.faults import KleidiError
-from appliance.slots.kinds import Asked
+from appliance.slots.asked import Asked
 from appliance.volume.custody import Custody
 from appliance.volume.slot import HeldSlot
 

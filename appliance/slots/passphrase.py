@@ -10,7 +10,7 @@ from appliance import faults
 from appliance.age import free_memory
 from appliance.age.passphrase import MIN_LENGTH
 from appliance.faults import KleidiError
-from appliance.slots.kinds import Asked
+from appliance.slots.asked import Asked
 from appliance.volume.slot import KEY_SIZE, HeldSlot
 
 KIND = "passphrase"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from appliance import faults
 from appliance.age.key_pairs import Identities, Recipients
 from appliance.faults import KleidiError
-from appliance.slots.kinds import Asked
+from appliance.slots.asked import Asked
 from appliance.volume.slot import KEY_SIZE, HeldSlot
 
 KIND = "recovery"

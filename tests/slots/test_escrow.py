@@ -12,7 +12,8 @@ from appliance.ops.slots import Act
 from appliance.provision.apply import Provisioner
 from appliance.provision.policy import Policy
 from appliance.service.seal_key_watch import SealKeyWatch
-from appliance.slots.escrow import EscrowSecret
+from appliance.slots.asked import Asked
+from appliance.slots.escrow import EscrowSecret, Opening
 from appliance.slots.listing import rows
 from appliance.volume.commit import Committer, Hook
 from appliance.volume.opening import Opened, Storage
@@ -191,9 +192,6 @@ def test_a_list_asks_nobody(house: House, escrow: FakeEscrow) -> None:
 
 
 def test_a_rehearsal_of_a_new_one_makes_nothing(house: House, escrow: FakeEscrow) -> None:
-    from appliance.slots.escrow import Opening  # noqa: PLC0415
-    from appliance.slots.kinds import Asked  # noqa: PLC0415
-
     opening = Opening(lambda _asked: escrow)
     asked = Asked(house.volume, house.seal_key)
     escrow.deposit = lambda _key: pytest.fail("it made something")  # type: ignore[method-assign, assignment]
