@@ -82,6 +82,11 @@ class ApiServer:
             self._process.stdout.close()
         self._process = None
 
+    @property
+    def address(self) -> str:
+        """Host and port, as who scrapes it wants them."""
+        return f"127.0.0.1:{self._port}"
+
     def wait_listening(self) -> None:
         """It answers, whatever it says. A provider that is away delays this by its timeout."""
         eventually(lambda: self._tried("/livez"), within=START_SECONDS, explain=self.tail)
