@@ -175,7 +175,8 @@ def test_whoever_dials_first_never_meets_a_refusal(tmp_path: Path) -> None:
             stub = api_pb2_grpc.KeyManagementServiceStub(channel)
             with contextlib.suppress(grpc.RpcError):  # the first key may still be in the making
                 stub.Status(api_pb2.StatusRequest(), wait_for_ready=True, timeout=60)
-            assert grpc.ChannelConnectivity.READY in seen
+            # gRPC tells of it from a thread of its own, which may come behind the answer.
+            eventually(lambda: grpc.ChannelConnectivity.READY in seen, within=30, explain=lambda: str(seen))
             assert grpc.ChannelConnectivity.TRANSIENT_FAILURE not in seen
         assert failures == []
         appliance.wait_ready()
