@@ -7,11 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from hashlib import sha256
 from json.encoder import encode_basestring_ascii
 from math import isfinite
 from typing import Final, TextIO
 
+from appliance.key_hash import digest
 from appliance.log_stream import LogStream
 
 log = logging.getLogger("kleidi")
@@ -37,18 +37,12 @@ def event(level: int, message: str, **fields: object) -> None:
     """Log *message* with *fields*; empty ones are left out, and what the API server calls a key is added."""
     if log.isEnabledFor(level):
         if key_id := fields.get("key_id"):
-            fields["key_id_hash"] = key_id_hash(str(key_id))
+            fields["key_id_hash"] = digest(str(key_id))
         # A request's line: what `logging` would do for it costs as much as the request.
         if (lines := _only()) is not None:
             lines.tell(time.time(), level, message, fields)
         else:
             log.log(level, message, extra={"fields": fields})
-
-
-@lru_cache(maxsize=1024)
-def key_id_hash(key_id: str) -> str:
-    """What the API server's own log and metrics call that key."""
-    return f"sha256:{sha256(key_id.encode()).hexdigest()}"
 
 
 def batched() -> contextlib.AbstractContextManager[None]:

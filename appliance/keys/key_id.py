@@ -48,8 +48,3 @@ def check(key_id: str) -> None:
     """
     if not key_id or len(key_id) > MAX_SIZE or not key_id.isascii() or not key_id.isprintable():
         raise KleidiError(faults.KEY_ID_INVALID, f"{len(key_id)} characters")
-
-
-def digest(key_id: str) -> str:
-    """The id as the API server's metrics and logs show it (key_id_hash)."""
-    return "sha256:" + hashlib.sha256(key_id.encode()).hexdigest()

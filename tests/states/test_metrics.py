@@ -3,7 +3,7 @@
 import time
 
 from appliance import faults
-from appliance.keys.key_id import digest
+from appliance.key_hash import digest
 from appliance.keys.keyset import KeyState
 from appliance.service.metrics import table
 from appliance.service.standing import State

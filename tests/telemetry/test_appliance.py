@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.keys.key_id import digest
+from appliance.key_hash import digest
 from tests.rig import Appliance
 from tests.service.client import connected
 from tests.telemetry.scraped import Scraped

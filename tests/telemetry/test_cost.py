@@ -1,9 +1,6 @@
 """Who never scrapes pays for no metrics library: it is loaded at the first scrape."""
 
-import subprocess
-import sys
-
-from tests.reference import CHECKOUT
+from tests.unit import imports
 
 _PROGRAM = """
 import sys
@@ -19,16 +16,7 @@ LATE = {"prometheus_client", "appliance.service.metrics.rendering", "appliance.s
 
 
 def imported(use: str = "") -> set[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM.format(use=use)],
-        cwd=CHECKOUT,
-        env={"PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return set(done.stdout.split())
+    return imports.imported(_PROGRAM.format(use=use))
 
 
 def test_what_writes_metrics_is_loaded_at_the_first_scrape() -> None:

@@ -14,7 +14,8 @@ from appliance import faults
 from appliance.age.key_pairs import Identities
 from appliance.backup.verified import Record, Verified
 from appliance.client import admin
-from appliance.keys.key_id import compose, digest
+from appliance.key_hash import digest
+from appliance.keys.key_id import compose
 from appliance.keys.keyset import KeyState
 from appliance.ops.operations import Verb
 from appliance.service.metrics import kept, table

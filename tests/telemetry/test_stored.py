@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from appliance.client import admin
-from appliance.keys.key_id import digest
+from appliance.key_hash import digest
 from appliance.service.metrics.stored import MOST_KEYS, MOST_RESOURCES, OTHER, Counted, StoredObjects
 from tests.rig import BIN
 from tests.service.running import Running

@@ -1,9 +1,6 @@
 """Who runs SoftHSM alone pays for no other engine: nothing of one is imported."""
 
-import subprocess
-import sys
-
-from tests.reference import CHECKOUT
+from tests.unit import imports
 
 _PROGRAM = """
 import sys
@@ -16,16 +13,7 @@ print(" ".join(sorted(sys.modules)))
 
 
 def imported(use: str) -> set[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM.format(use=use)],
-        cwd=CHECKOUT,
-        env={"PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return set(done.stdout.split())
+    return imports.imported(_PROGRAM.format(use=use))
 
 
 def test_an_engine_is_imported_when_it_is_asked_for() -> None:

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.ciphers import algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance import faults
+from appliance import faults, key_hash
 from appliance.faults import KleidiError
 from appliance.keys import key_id
 from tests.fakes import FakeCipher
@@ -98,4 +98,4 @@ def test_refuses_what_no_plugin_could_have_announced(text: str) -> None:
 
 
 def test_the_digest_is_the_one_in_the_api_servers_metrics() -> None:
-    assert key_id.digest("kleidi") == "sha256:" + hashlib.sha256(b"kleidi").hexdigest()
+    assert key_hash.digest("kleidi") == "sha256:" + hashlib.sha256(b"kleidi").hexdigest()

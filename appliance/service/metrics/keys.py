@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from appliance.keys import key_id
+from appliance import key_hash
 from appliance.keys.keyset import Key, KeyState
 from appliance.service.metrics import table
 from appliance.service.metrics.moment import Moment
@@ -18,7 +18,7 @@ def samples(moment: Moment, ledger: Ledger) -> Iterator[Sample]:
 
 
 def _key(key: Key, moment: Moment, ledger: Ledger) -> Iterator[Sample]:
-    digest, use = key_id.digest(key.id), ledger.use(key.id)
+    digest, use = key_hash.digest(key.id), ledger.use(key.id)
     adopted = str(key.adopted is not None).lower()
     yield Sample(table.KEY_INFO, 1, (digest, key.name, key.state, adopted))
     yield Sample(table.KEY_ENCRYPTS, use.wrapped, (digest,))

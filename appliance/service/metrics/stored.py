@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from appliance.keys import key_id as ids
+from appliance.key_hash import digest
 from appliance.service.metrics import table
 from appliance.service.metrics.table import Sample
 
@@ -41,7 +41,7 @@ class StoredObjects:
         for row in rows:
             resource = row.resource if row.resource in resources else OTHER
             if row.key_id:
-                under = ids.digest(row.key_id) if row.key_id in keys else OTHER
+                under = digest(row.key_id) if row.key_id in keys else OTHER
             else:
                 under = OTHER if row.encrypted else ""
             counts[resource, under] += row.objects
